@@ -1,0 +1,33 @@
+# frozen_string_literal: true
+
+# TCP echo with the machine API: accept_each, and a fiber for each connection that waits in
+# one-shot recv and send.
+
+require "uringmachine"
+require_relative "common"
+
+def echo(machine, fd)
+  buffer = String.new(capacity: Echo::BUFFER)
+  while (got = machine.recv(fd, buffer, Echo::BUFFER, 0)).positive?
+    sent = machine.send(fd, buffer, got, 0)
+    while sent < got
+      buffer = buffer.byteslice(sent..)
+      got -= sent
+      sent = machine.send(fd, buffer, got, 0)
+    end
+  end
+rescue SystemCallError
+  # The client is gone.
+ensure
+  machine.close(fd)
+end
+
+machine = UM.new
+server = Echo.listen
+
+machine.spin do
+  machine.accept_each(server.fileno) { |fd| machine.spin { echo(machine, fd) } }
+end
+
+machine.read(UM::STDIN_FILENO, +"", 1)
+exit!(0)

@@ -1,0 +1,29 @@
+# frozen_string_literal: true
+
+# Starts one of the echo servers, drives it with the native load client, ends it. Also used by
+# examples/demo.
+
+require_relative "../support"
+
+module Echo
+  # name => how it is started
+  SERVERS = {
+    "native epoll" => -> { Bench.native("echo-epoll") },
+    "native io_uring" => -> { Bench.native("echo-uring") },
+    "machine" => -> { Bench.ruby("benchmark/echo/machine.rb") },
+    "scheduler" => -> { Bench.ruby("benchmark/echo/scheduler.rb") },
+    "threads" => -> { Bench.ruby("benchmark/echo/threads.rb") }
+  }.freeze
+
+  module_function
+
+  # One run against a fresh server; the result of the load client, every reply verified.
+  def run(name, connections:, seconds:, warmup: 0.5)
+    Bench::Child.open(SERVERS.fetch(name).call) do |server|
+      Bench.run_json(
+        Bench.native("load", "--port", server.line[:port], "--server-pid", server.pid,
+                     "--connections", connections, "--seconds", seconds, "--warmup", warmup)
+      )
+    end
+  end
+end

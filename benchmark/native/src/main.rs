@@ -1,0 +1,43 @@
+//! Native programs that the Ruby benchmarks compare with and are driven by.
+//!
+//! `polyphony-bench COMMAND [--name value ...]`; every command prints its result as one line of
+//! JSON on stdout. `benchmark/README.md` lists the commands and their options.
+
+mod echo_epoll;
+mod echo_uring;
+mod load;
+mod options;
+mod pipes;
+mod stop;
+mod sys;
+
+use options::Options;
+use std::process::ExitCode;
+
+/// What any command may fail with: a text for the user.
+type Failure = Box<dyn std::error::Error>;
+
+const USAGE: &str = "usage: polyphony-bench COMMAND [--name value ...]
+  pipes       --kind pipe|socket --pairs 50 --messages 2000
+  echo-epoll  --port 0
+  echo-uring  --port 0
+  load        --port PORT [--connections 50] [--seconds 2] [--requests 0] [--warmup 0.5] [--server-pid 0]";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let outcome = match command.as_str() {
+        "pipes" => Options::parse(words, &["kind", "pairs", "messages"]).and_then(pipes::run),
+        "echo-epoll" => Options::parse(words, &["port"]).and_then(echo_epoll::run),
+        "echo-uring" => Options::parse(words, &["port"]).and_then(echo_uring::run),
+        "load" => Options::parse(words, load::OPTIONS).and_then(load::run),
+        _ => Err(USAGE.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,170 @@
+# frozen_string_literal: true
+
+# Shared by the benchmarks and the demo: the native programs, children with a time limit, medians
+# and tables.
+
+require "etc"
+require "io/wait"
+require "json"
+require "optparse"
+require "rbconfig"
+
+$stdout.sync = true
+
+module Bench
+  ROOT = File.expand_path("..", __dir__)
+  LIB = File.join(ROOT, "lib")
+  TARGET_DIR = File.join(ROOT, "target", "benchmark")
+
+  # A child that failed, hung or printed something else than its result.
+  class Failed < StandardError; end
+
+  module_function
+
+  # The command line of a Ruby program of ours, run by this Ruby.
+  def ruby(script, *args)
+    [RbConfig.ruby, *ENV.fetch("BENCH_RUBY_FLAGS", "").split, "-I", LIB, File.join(ROOT, script), *args.map(&:to_s)]
+  end
+
+  # The command line of a native program; the first call builds them (seconds when it is done).
+  def native(command, *args)
+    @native ||= build_native
+    [@native, command, *args.map(&:to_s)]
+  end
+
+  def build_native
+    manifest = File.join(__dir__, "native", "Cargo.toml")
+    command = ["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", manifest,
+               "--target-dir", TARGET_DIR]
+    system(*command) or raise Failed, "could not build the native programs: #{command.join(" ")}"
+    File.join(TARGET_DIR, "release", "polyphony-bench")
+  end
+
+  # Runs a program to its end and gives the JSON of its last line.
+  def run_json(command, limit: 180)
+    Child.open(command) { |child| child.finish(limit:) }
+  end
+
+  # The middle value; of two middle ones the mean.
+  def median(values)
+    sorted = values.sort
+    half = sorted.size / 2
+    sorted.size.odd? ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2.0
+  end
+
+  # "low..high" of several rounds.
+  def spread(values, digits = 2)
+    format("%.#{digits}f..%.#{digits}f", values.min, values.max)
+  end
+
+  # Prints rows under a header; the first column is text, the others are set to the right.
+  def table(header, rows, out: $stdout)
+    cells = [header, *rows].map { |row| row.map(&:to_s) }
+    widths = cells.transpose.map { |column| column.map(&:length).max }
+    line = lambda do |row|
+      row.each_with_index.map { |text, i| i.zero? ? text.ljust(widths[i]) : text.rjust(widths[i]) }.join("  ").rstrip
+    end
+    out.puts line.(cells.first), widths.map { |width| "-" * width }.join("  ")
+    cells.drop(1).each { |row| out.puts line.(row) }
+  end
+
+  # A figure against its target, as text: "1.43 (target 1.6, met)".
+  def verdict(value, target, digits = 2)
+    format("%.#{digits}f (target %g, %s)", value, target, value <= target ? "met" : "MISSED")
+  end
+
+  # Options that every benchmark knows, over its own defaults.
+  def options(defaults)
+    chosen = defaults.dup
+    OptionParser.new do |parser|
+      defaults.each do |name, value|
+        type = value.is_a?(Array) ? Array : value.class
+        parser.on("--#{name} VALUE", type, "default #{Array(value).join(",")}") { chosen[name] = _1 }
+      end
+    end.parse!
+    chosen
+  end
+
+  # What the figures were measured on, as one line.
+  def machine_line
+    cpu = File.foreach("/proc/cpuinfo").grep(/^model name/).first.to_s.split(":").last.to_s.strip
+    "#{cpu}, #{Etc.nprocessors} cores, Linux #{Etc.uname[:release]}, Ruby #{RUBY_VERSION}"
+  end
+
+  # A program that was started by us: its stdin is a pipe whose end tells it to stop, its stdout
+  # is read line by line, its stderr is ours.
+  class Child
+    GRACE = 3.0
+
+    attr_reader :pid
+
+    def self.open(command, **options)
+      child = new(command, **options)
+      yield child
+    ensure
+      child&.stop
+    end
+
+    def initialize(command, **options)
+      stdin, @stdin = IO.pipe
+      @stdout, stdout = IO.pipe
+      @command = command
+      @pid = spawn(*command, in: stdin, out: stdout, close_others: true, **options)
+      [stdin, stdout].each(&:close)
+    end
+
+    # The next line of output as JSON.
+    def line(limit: 30)
+      raise Failed, "#{name}: no output for #{limit} s" unless @stdout.wait_readable(limit)
+
+      text = @stdout.gets or raise Failed, "#{name}: ended without a result (#{wait(GRACE) || "still running"})"
+      JSON.parse(text, symbolize_names: true)
+    rescue JSON::ParserError
+      raise Failed, "#{name}: printed #{text.inspect}"
+    end
+
+    # The result of a program that ends by itself.
+    def finish(limit: 60)
+      result = line(limit:)
+      status = wait(limit) or raise Failed, "#{name}: still running after #{limit} s"
+      raise Failed, "#{name}: #{status}" unless status.success?
+
+      result
+    end
+
+    # Ends it: by the end of its stdin, then by signals. Returns its status.
+    def stop
+      @stdin.close unless @stdin.closed?
+      status = wait(GRACE) || signal(:TERM) || signal(:KILL)
+      @stdout.close unless @stdout.closed?
+      status
+    end
+
+    # CPU time so far in seconds, of all threads, from the outside.
+    def cpu = Process.clock_gettime(((~@pid) << 3) | 2)
+
+    # A field of /proc/PID/status in bytes, such as VmHWM.
+    def status_bytes(field) = File.read("/proc/#{@pid}/status")[/^#{field}:\s+(\d+) kB/, 1].to_i * 1024
+
+    private
+
+    def name = @command.find { |word| word.end_with?(".rb") }&.then { File.basename(_1) } || @command.first(2).join(" ")
+
+    def signal(signal)
+      warn "#{name}: did not end, sending SIG#{signal}"
+      Process.kill(signal, @pid)
+      wait(GRACE)
+    end
+
+    def wait(limit)
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + limit
+      until @status
+        _, @status = Process.wait2(@pid, Process::WNOHANG)
+        break if @status || Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+
+        sleep 0.01
+      end
+      @status
+    end
+  end
+end

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds Ruby from Debian's source package into the cache folder: build_ruby.sh 3.4|3.3 PREFIX
+#
+# The system's own apt lists are not touched: the sources of the suite that holds the
+# package are listed in a private apt state folder, and checked against Debian's keyring.
+set -euo pipefail
+# shellcheck source=bin/support/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+version=${1:?usage: build_ruby.sh 3.4|3.3 PREFIX}
+prefix=${2:?usage: build_ruby.sh 3.4|3.3 PREFIX}
+
+case $version in
+  3.4) suite=experimental package=ruby3.4 ;;
+  3.3) suite=trixie package=ruby3.3 ;;
+  *) die "no Debian source package is known for Ruby $version" "set RUBY=/path/to/ruby (3.3 or newer)" ;;
+esac
+
+apt_install dpkg-dev build-essential autoconf bison \
+  libyaml-dev libffi-dev zlib1g-dev libssl-dev libgmp-dev libreadline-dev
+
+# The mirror this machine already uses for Debian itself (not for security updates).
+mirror=$(apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(SUITE)' 'Created-By: Packages' |
+  awk -F'|' '$1 == "Debian" && $3 !~ /security/ { print $2; exit }')
+[ -n "$mirror" ] || die "no Debian mirror in apt's sources" "apt-get update"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r "$keyring" ] || apt_install debian-archive-keyring
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/src"
+chmod 755 "$work" "$work/src"
+echo "deb-src [signed-by=$keyring] $mirror $suite main" >"$work/apt/sources.list"
+private_options=(-q
+  -o "Dir::Etc::sourcelist=$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+  -o "Dir::State::lists=$work/apt/lists" -o "Dir::Cache=$work/apt/cache"
+  -o APT::Sandbox::User=root)
+
+say "fetching the source of $package from Debian $suite"
+apt-get "${private_options[@]}" update >"$work/log" 2>&1 ||
+  { cat "$work/log"; die "could not read the package list of $suite"; }
+# A suite can list a version whose files have left the mirror: take the newest that is there.
+releases=$(apt-cache "${private_options[@]}" showsrc --only-source "$package" |
+  awk '$1 == "Version:" { print $2 }' | sort -Vru)
+for release in $releases; do
+  (cd "$work/src" && apt-get "${private_options[@]}" source --only-source "$package=$release") \
+    >"$work/log" 2>&1 && break
+  say "$package $release cannot be had from this mirror"
+done
+tree=$(find "$work/src" -mindepth 1 -maxdepth 1 -type d | head -n 1)
+[ -n "$tree" ] || { tail -n 20 "$work/log"; die "could not fetch the source of $package"; }
+
+yjit=()
+command -v rustc >/dev/null 2>&1 && yjit=(--enable-yjit)
+say "building $(basename "$tree") with $(nproc) jobs (about $((10 / $(nproc))) minutes)"
+cd "$tree"
+run_logged() {
+  "$@" >"$work/log" 2>&1 || { tail -n 60 "$work/log"; die "building Ruby failed at: $*"; }
+}
+[ -x configure ] || run_logged autoreconf -fi
+run_logged ./configure --prefix="$prefix.partial" --disable-install-doc --enable-shared \
+  --enable-load-relative "${yjit[@]}" CFLAGS="-O3 -g0"
+run_logged make -j"$(nproc)"
+rm -rf "$prefix.partial"
+run_logged make install
+# Moved into place at the end, so that a build that was cut off is never taken for a Ruby.
+rm -rf "$prefix"
+mv "$prefix.partial" "$prefix"
+say "built $("$prefix/bin/ruby" --version)"

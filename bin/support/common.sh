@@ -1,0 +1,38 @@
+# Shared by the scripts in bin/: messages, paths, packages. Sourced, not run.
+# shellcheck shell=bash
+
+PROJECT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+CACHE_ROOT=${POLYPHONY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polyphony-rs}
+
+say() { printf '==> %s\n' "$*"; }
+
+# die MESSAGE [COMMAND THAT MENDS IT]
+die() {
+  printf 'error: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '  to mend it: %s\n' "$2" >&2
+  exit 1
+}
+
+# apt_install PACKAGE...: installs those that are missing, or names the command that would.
+apt_install() {
+  local package missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then
+    die "missing packages: ${missing[*]}" "sudo apt-get install ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+    apt-get update -q >>"$log" 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1 || {
+      tail -n 30 "$log"
+      rm -f "$log"
+      die "could not install: ${missing[*]}" "apt-get update && apt-get install ${missing[*]}"
+    }
+  fi
+  rm -f "$log"
+}

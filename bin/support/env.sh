@@ -1,0 +1,67 @@
+# The environment of every script that runs Ruby or cargo here. Sourced, not run:
+#
+#   source "$(dirname "${BASH_SOURCE[0]}")/support/env.sh"
+#   load_environment            # or: load_environment 3.3
+#   "$RUBY" -I "$PROJECT_ROOT/lib" program.rb
+#   "${RSPEC[@]}" spec/some_spec.rb
+#
+# load_environment exports RUBY, RUBY_SERIES, PATH, CARGO_TARGET_DIR and whatever RSpec needs
+# (GEM_PATH or BUNDLE_*), and sets the array RSPEC. bin/setup must have run before.
+# shellcheck shell=bash
+# shellcheck source=bin/support/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=bin/support/ruby.sh
+source "$(dirname "${BASH_SOURCE[0]}")/ruby.sh"
+
+DEBIAN_GEMS=/usr/share/rubygems-integration/all
+
+# use_ruby: takes over what find_ruby has found.
+use_ruby() {
+  export RUBY=$RUBY_PATH RUBY_SERIES
+  export PATH="${RUBY%/*}:$PATH"
+  # One target folder per series: rb-sys compiles against the headers of one Ruby.
+  export CARGO_TARGET_DIR="$PROJECT_ROOT/target/ruby-$RUBY_SERIES"
+  # Sources and test data are UTF-8, also on machines that have no locale set.
+  [ -n "${LC_ALL:-}${LANG:-}" ] || export LANG=C.UTF-8
+}
+
+use_cargo() {
+  local home=${CARGO_HOME:-$HOME/.cargo}
+  command -v cargo >/dev/null 2>&1 || export PATH="$home/bin:$PATH"
+}
+
+# Which RSpec bin/setup settled for: bundler, debian or own (an rspec gem of this Ruby).
+rspec_stamp() { printf '%s/rspec' "$CARGO_TARGET_DIR"; }
+
+use_bundler() { export BUNDLE_GEMFILE="$PROJECT_ROOT/Gemfile" BUNDLE_PATH="$CACHE_ROOT/bundle"; }
+
+# use_rspec SOURCE
+use_rspec() {
+  # Not the `rspec` command: its first line would pick whichever Ruby comes first on PATH.
+  RSPEC=("$RUBY" -r rspec/core -e 'RSpec::Core::Runner.invoke' --)
+  case $1 in
+    bundler)
+      use_bundler
+      RSPEC=("$RUBY" -r bundler/setup "${RSPEC[@]:1}")
+      ;;
+    debian)
+      case ":${GEM_PATH:-}:" in
+        *":$DEBIAN_GEMS:"*) ;;
+        *) export GEM_PATH="$DEBIAN_GEMS${GEM_PATH:+:$GEM_PATH}" ;;
+      esac
+      ;;
+    own) ;;
+    *) die "unknown source of RSpec: $1" "bin/setup" ;;
+  esac
+}
+
+# load_environment [SERIES]
+load_environment() {
+  find_ruby "${1:-}" || die "no Ruby $OLDEST_RUBY or newer${1:+ of series $1} was found" "bin/setup${1:+ --ruby-version $1}"
+  use_ruby
+  use_cargo
+  local source
+  source=$(head -n 1 "$(rspec_stamp)" 2>/dev/null) || die "this checkout is not set up for Ruby $RUBY_SERIES" \
+    "bin/setup${1:+ --ruby-version $1}"
+  use_rspec "$source"
+}

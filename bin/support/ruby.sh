@@ -1,0 +1,53 @@
+# Finds the Ruby to work with. Sourced after common.sh, not run.
+# shellcheck shell=bash
+
+OLDEST_RUBY=3.3
+PREFERRED_RUBY=3.4
+
+# version_at_least HAVE WANTED
+version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# inspect_ruby COMMAND: sets RUBY_PATH, RUBY_SERIES (as 3.4) and RUBY_TITLE; fails if it doesn't run.
+inspect_ruby() {
+  local facts
+  facts=$(env -u RUBYOPT -u RUBYLIB "$1" --disable=gems -rrbconfig -e '
+    abort unless RUBY_ENGINE == "ruby"
+    puts RbConfig.ruby, RUBY_VERSION[/\A\d+\.\d+/], RUBY_DESCRIPTION' 2>/dev/null) || return 1
+  { read -r RUBY_PATH; read -r RUBY_SERIES; read -r RUBY_TITLE; } <<<"$facts"
+}
+
+# ruby_fits COMMAND [SERIES]: true for a Ruby that is new enough, and of that series if one is named.
+ruby_fits() {
+  inspect_ruby "$1" || return 1
+  version_at_least "$RUBY_SERIES" "$OLDEST_RUBY" || return 1
+  [ -z "${2:-}" ] || [ "$RUBY_SERIES" = "$2" ]
+}
+
+# A Ruby that was named by hand is taken or refused, never replaced by another one.
+accept_named_ruby() {
+  local wanted=${1:-}
+  command -v "$RUBY" >/dev/null 2>&1 || die "RUBY=$RUBY is not an executable file" "unset RUBY"
+  inspect_ruby "$RUBY" || die "RUBY=$RUBY does not run as a Ruby (MRI)" "unset RUBY"
+  version_at_least "$RUBY_SERIES" "$OLDEST_RUBY" ||
+    die "RUBY=$RUBY is Ruby $RUBY_SERIES; $OLDEST_RUBY or newer is needed" "unset RUBY"
+  [ -z "$wanted" ] || [ "$RUBY_SERIES" = "$wanted" ] ||
+    die "RUBY=$RUBY is Ruby $RUBY_SERIES, but $wanted was asked for" "unset RUBY"
+}
+
+cached_ruby() { printf '%s/ruby-%s/bin/ruby' "$CACHE_ROOT" "$1"; }
+
+# find_ruby [SERIES]: $RUBY, then our own builds, then PATH. Sets the variables of inspect_ruby.
+find_ruby() {
+  local wanted=${1:-} candidate
+  if [ -n "${RUBY:-}" ]; then
+    accept_named_ruby "$wanted"
+    return 0
+  fi
+  for candidate in "$(cached_ruby "${wanted:-$PREFERRED_RUBY}")" "$(cached_ruby "${wanted:-$OLDEST_RUBY}")"; do
+    ruby_fits "$candidate" "$wanted" && return 0
+  done
+  while IFS= read -r candidate; do
+    ruby_fits "$candidate" "$wanted" && return 0
+  done < <(type -ap ruby "ruby$PREFERRED_RUBY" "ruby$OLDEST_RUBY" || true)
+  return 1
+}

@@ -1,0 +1,19 @@
+# frozen_string_literal: true
+
+# Loads the compiled extension.
+#
+# A checkout keeps one library per Ruby series (`polyphony_rs/3.4/polyphony_rs`), and so does a
+# precompiled gem; RubyGems' own Cargo builder puts the only one at `polyphony_rs/polyphony_rs`.
+series = RUBY_VERSION[/\A\d+\.\d+/]
+library = File.expand_path("../polyphony_rs/#{series}/polyphony_rs.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
+
+begin
+  require File.exist?(library) ? library : "polyphony_rs/polyphony_rs"
+rescue LoadError => e
+  checkout = File.exist?(File.expand_path("../../bin/setup", __dir__))
+  raise LoadError, <<~MESSAGE.chomp, cause: e
+    polyphony-rs: the native extension could not be loaded into Ruby #{RUBY_VERSION}
+      cause: #{e.message}
+      to mend it: #{checkout ? "bin/setup --ruby-version #{series}" : "gem pristine polyphony-rs"}
+  MESSAGE
+end

@@ -1,0 +1,35 @@
+# frozen_string_literal: true
+
+cargo_manifest = File.read(File.join(__dir__, "Cargo.toml"))
+
+Gem::Specification.new do |spec|
+  spec.name = "polyphony-rs"
+  # The workspace's version is the gem's.
+  spec.version = cargo_manifest[/^\[workspace\.package\].*?^version = "([^"]+)"/m, 1]
+  spec.summary = "Fiber concurrency on io_uring, written in Rust"
+  spec.description = <<~TEXT
+    One io_uring machine behind three doors: a low-level interface to descriptors, fibers and
+    buffer rings (UringMachine), a Fiber::Scheduler that makes existing code concurrent, and
+    structured concurrency with few words (Polyphony). Linux only.
+  TEXT
+  spec.authors = ["polyphony-rs contributors"]
+  spec.licenses = ["MIT"]
+
+  spec.required_ruby_version = ">= 3.3"
+  spec.extensions = ["ext/polyphony_rs/Cargo.toml"]
+  spec.require_paths = ["lib"]
+  # Cargo needs the whole workspace: both crates, the lock file, no tests and no benches.
+  spec.files = Dir.glob(
+    %w[
+      Cargo.toml Cargo.lock
+      src/**/*.rs
+      ext/polyphony_rs/Cargo.toml ext/polyphony_rs/build.rs ext/polyphony_rs/src/**/*.rs
+      lib/**/*.rb sig/**/*.rbs
+      README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs/**/*.md
+    ],
+    base: __dir__
+  )
+  spec.extra_rdoc_files = spec.files.grep(/\A(README|CHANGELOG)\.md\z/)
+
+  spec.metadata = { "rubygems_mfa_required" => "true" }
+end

@@ -1,0 +1,77 @@
+# frozen_string_literal: true
+
+module SpecSupport
+  # The descriptors of this process.
+  module DescriptorTable
+    module_function
+
+    # [number, target] of each; the target of a pipe or socket has its inode in it.
+    def current
+      Dir.children("/proc/self/fd").filter_map do |number|
+        [Integer(number), File.readlink("/proc/self/fd/#{number}")]
+      rescue Errno::ENOENT
+        nil # the descriptor that listed the folder
+      end
+    end
+  end
+
+  # Fails an example that passed but left descriptors open.
+  #
+  # What an example makes with `let`, `subject` or instance variables is dropped and collected
+  # first, so machines and IO objects need no closing by hand. An example that is meant to leave
+  # something open says `leak_check: false`.
+  module LeakCheck
+    TRIES = 5
+    # The kernel frees a ring's last parts asynchronously, and threads take a moment to end.
+    PAUSE_SECONDS = 0.02
+
+    class LeakError < StandardError; end
+
+    module_function
+
+    def install(config)
+      config.around do |example|
+        next example.run if example.metadata[:leak_check] == false
+
+        before = DescriptorTable.current
+        example.run
+        next if example.exception
+
+        LeakCheck.forget_state_of(self)
+        LeakCheck.verify(before)
+      end
+    end
+
+    def forget_state_of(instance)
+      names = instance.instance_variables.reject { |name| name.start_with?("@__") }
+      names.each { |name| instance.remove_instance_variable(name) }
+      instance.__send__(:__init_memoized)
+    end
+
+    def verify(before)
+      leaked = leaked_since(before)
+      TRIES.times do |try|
+        break if leaked.empty?
+
+        sleep PAUSE_SECONDS if try.positive?
+        collect_garbage
+        leaked = leaked_since(before)
+      end
+      raise LeakError, message_for(leaked) unless leaked.empty?
+    end
+
+    def leaked_since(before) = DescriptorTable.current - before
+
+    # Deeper than the example ran, so that no old reference survives in an unused stack slot.
+    def collect_garbage(depth = 64)
+      return GC.start if depth.zero?
+
+      collect_garbage(depth - 1)
+    end
+
+    def message_for(leaked)
+      list = leaked.map { |number, target| "  #{number} -> #{target}" }
+      "#{leaked.size} descriptor(s) left open:\n#{list.join("\n")}"
+    end
+  end
+end

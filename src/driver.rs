@@ -1,0 +1,623 @@
+//! The ring, the ops in flight and their deadlines, put together.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::thread::ThreadId;
+
+use io_uring::{opcode, squeue, types};
+
+use crate::error::SetupError;
+use crate::fork;
+use crate::offload::Inbox;
+use crate::op::{self, Op, OpKey, OpMemory, OpTable, Progress};
+use crate::ring::wait::Wait;
+use crate::ring::wake::Waker;
+use crate::ring::{Capabilities, Ring, RingConfig};
+
+/// How long tearing down waits for the kernel to let go of buffers, in nanoseconds per turn and
+/// in turns. What it still holds then is leaked.
+const REAP_TURN_NS: u64 = 10_000_000;
+const REAP_TURNS: usize = 10;
+
+/// Receives what a drain brings to light.
+pub trait Sink<T> {
+    /// The waiter of this op should run.
+    fn wake(&mut self, key: OpKey);
+    /// An op that nobody waited for is over.
+    fn freed(&mut self, data: T);
+}
+
+/// A ring with its ops and timers, owned by one thread.
+pub struct Driver<T> {
+    // Declared first, closed first: the kernel lets go before the memory of ops is released.
+    ring: Ring,
+    ops: OpTable<T>,
+    timers: crate::timer::TimerHeap,
+    waker: Waker,
+    wake_armed: bool,
+    inbox: Arc<Inbox>,
+    /// Cancels that could not be queued yet.
+    unsent_cancels: VecDeque<OpKey>,
+    total_ops: u64,
+    owner: ThreadId,
+    fork_generation: u32,
+}
+
+impl<T> Driver<T> {
+    /// Opens a ring for the calling thread.
+    ///
+    /// # Errors
+    /// The typed cause where the kernel refuses.
+    pub fn new(config: &RingConfig) -> Result<Self, SetupError> {
+        fork::watch();
+        let ring = Ring::new(config)?;
+        let waker = Waker::new()
+            .map_err(|error| SetupError::diagnose(error.raw_os_error().unwrap_or(0)))?;
+        Ok(Self {
+            ring,
+            ops: OpTable::default(),
+            timers: crate::timer::TimerHeap::default(),
+            inbox: Inbox::new(waker.clone()),
+            waker,
+            wake_armed: false,
+            unsent_cancels: VecDeque::new(),
+            total_ops: 0,
+            owner: std::thread::current().id(),
+            fork_generation: fork::generation(),
+        })
+    }
+
+    /// Whether the ring exists in this process (it doesn't in a forked child).
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.fork_generation == fork::generation()
+    }
+
+    /// What this kernel can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        self.ring.capabilities()
+    }
+
+    /// The ops in flight.
+    #[must_use]
+    pub fn ops(&self) -> &OpTable<T> {
+        &self.ops
+    }
+
+    /// The ops in flight, to change the binding's values.
+    pub fn ops_mut(&mut self) -> &mut OpTable<T> {
+        &mut self.ops
+    }
+
+    /// The means by which other threads wake this one.
+    #[must_use]
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Where workers report the end of local ops.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// Ops since the ring was opened.
+    #[must_use]
+    pub fn total_ops(&self) -> u64 {
+        self.total_ops
+    }
+
+    /// Counts an op that was done without the ring.
+    pub fn count_direct_op(&mut self) {
+        self.total_ops += 1;
+    }
+
+    /// SQEs that the kernel has not taken yet.
+    pub fn queued(&mut self) -> usize {
+        self.ring.queued()
+    }
+
+    /// Whether a kernel thread takes SQEs by itself.
+    #[must_use]
+    pub fn is_sqpoll(&self) -> bool {
+        self.ring.is_sqpoll()
+    }
+
+    /// Queues an op. `data` comes back when the op is over.
+    ///
+    /// # Safety
+    /// What the op points to stays valid and in place until `data` comes back, or for ever if
+    /// the driver is dropped before.
+    ///
+    /// # Errors
+    /// The kernel's errno where a full queue could not be submitted; `data` is dropped.
+    pub unsafe fn submit<O: Op>(&mut self, op: O, data: T) -> Result<OpKey, i32> {
+        let key = self.ops.insert(data, false);
+        let entry = self.ops.describe(key, op);
+        // SAFETY: memory owned by the op lives in its slot until the last CQE; the rest is this
+        // function's own contract.
+        if let Err(error) = unsafe { self.ring.push(&entry) } {
+            // Never seen by the kernel: end it as if it had completed.
+            self.ops.complete(key, -libc::ECANCELED, 0);
+            self.ops.take(key, drop);
+            return Err(error.raw_os_error().unwrap_or(libc::EIO));
+        }
+        self.total_ops += 1;
+        Ok(key)
+    }
+
+    /// Queues an op that reads bytes of its own: `bytes` moves into the op's memory and `op` is
+    /// made from its address.
+    ///
+    /// # Errors
+    /// As [`Driver::submit`].
+    pub fn submit_owned<O: Op>(
+        &mut self,
+        bytes: Box<[u8]>,
+        data: T,
+        op: impl FnOnce(*const u8, u32) -> O,
+    ) -> Result<OpKey, i32> {
+        let len = u32::try_from(bytes.len()).map_err(|_| libc::EINVAL)?;
+        let op = op(bytes.as_ptr(), len);
+        // SAFETY: the bytes are put into the op's slot right below and stay until its last CQE;
+        // a boxed slice doesn't move with its box. The kernel can't look before that: only the
+        // caller's next enter shows it the SQE, unless the queue is polled, and then the heap
+        // memory is valid as well, as `bytes` lives on.
+        let key = unsafe { self.submit(op, data) }?;
+        if let Some(memory) = self.ops.memory_mut(key) {
+            *memory = OpMemory::Bytes(bytes);
+        }
+        Ok(key)
+    }
+
+    /// Starts an op that the kernel knows nothing of: it ends by its deadline, by
+    /// [`Driver::complete_local`], by a worker's report or by being cancelled.
+    pub fn start_local(&mut self, deadline: Option<u64>, data: T) -> OpKey {
+        let key = self.ops.insert(data, true);
+        if let Some(deadline) = deadline {
+            self.timers.set(key.index(), deadline);
+        }
+        key
+    }
+
+    /// Ends a local op.
+    pub fn complete_local(&mut self, key: OpKey, result: i32, sink: &mut impl Sink<T>) {
+        if self.ops.is_local(key) {
+            self.timers.cancel(key.index());
+            let todo = self.ops.complete(key, result, 0);
+            self.carry_out(key, todo, sink);
+        }
+    }
+
+    /// Gives an op a deadline: past it, [`Driver::take`] answers [`Progress::TimedOut`].
+    pub fn set_deadline(&mut self, key: OpKey, deadline: u64) {
+        if self.ops.is_running(key) {
+            self.timers.set(key.index(), deadline);
+        }
+    }
+
+    /// The next result of an op.
+    pub fn take(&mut self, key: OpKey, freed: impl FnOnce(T)) -> Progress {
+        let timers = &mut self.timers;
+        self.ops.take(key, |data| {
+            timers.cancel(key.index());
+            freed(data);
+        })
+    }
+
+    /// Asks the kernel to stop an op whose waiter stays for its last completion.
+    pub fn cancel(&mut self, key: OpKey, sink: &mut impl Sink<T>) {
+        self.timers.cancel(key.index());
+        let todo = self.ops.cancel(key);
+        self.carry_out(key, todo, sink);
+    }
+
+    /// Gives up interest in an op. Its memory stays until its last completion.
+    pub fn abandon(&mut self, key: OpKey, sink: &mut impl Sink<T>) {
+        if self.ops.data(key).is_none() {
+            return;
+        }
+        self.timers.cancel(key.index());
+        let todo = self.ops.abandon(key);
+        self.carry_out(key, todo, sink);
+    }
+
+    /// Cancels everything in flight on a descriptor that is about to be closed, except what
+    /// outlives it. Their waiters get EBADF.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> io::Result<()> {
+        let keys = self.ops.on_fd(fd);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in keys {
+            self.ops.mark_closed(key);
+            self.cancel(key, sink);
+        }
+        // The kernel has to act before the number can be given to another file.
+        self.ring.submit().map(drop)
+    }
+
+    fn carry_out(&mut self, key: OpKey, todo: op::Todo<T>, sink: &mut impl Sink<T>) {
+        match todo {
+            op::Todo::Nothing => {}
+            op::Todo::Wake => sink.wake(key),
+            op::Todo::AskCancel => self.ask_cancel(key),
+            op::Todo::Freed(data) => {
+                if let Some(data) = data {
+                    sink.freed(data);
+                }
+            }
+        }
+    }
+
+    fn ask_cancel(&mut self, key: OpKey) {
+        let entry = opcode::AsyncCancel::new(key.user_data()).build().user_data(op::IGNORED);
+        // SAFETY: a cancel points to nothing.
+        if unsafe { self.ring.push(&entry) }.is_err() {
+            self.unsent_cancels.push_back(key);
+        }
+    }
+
+    /// Hands queued SQEs to the kernel and lets it post what is ready, without waiting and only
+    /// if there is something to gain.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn enter(&mut self) -> io::Result<()> {
+        if self.ring.wants_enter() { self.ring.submit().map(drop) } else { Ok(()) }
+    }
+
+    /// Hands queued SQEs to the kernel; how many it took.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn submit_queued(&mut self) -> io::Result<usize> {
+        if self.ring.queued() == 0 { Ok(0) } else { self.ring.submit() }
+    }
+
+    /// Takes what has completed and what workers reported.
+    pub fn drain(&mut self, sink: &mut impl Sink<T>) {
+        let Self { ring, ops, timers, waker, wake_armed, .. } = self;
+        ring.drain(|cqe| match cqe.user_data {
+            op::IGNORED => {}
+            op::WAKE => {
+                waker.reset();
+                *wake_armed = cqe.more();
+            }
+            user_data => {
+                let key = OpKey::from_user_data(user_data);
+                match ops.complete(key, cqe.result, cqe.flags) {
+                    op::Todo::Wake => sink.wake(key),
+                    op::Todo::Freed(data) => {
+                        timers.cancel(key.index());
+                        if let Some(data) = data {
+                            sink.freed(data);
+                        }
+                    }
+                    op::Todo::Nothing | op::Todo::AskCancel => {}
+                }
+            }
+        });
+        for (key, result) in self.inbox.take() {
+            self.complete_local(key, result, sink);
+        }
+        if let Some(key) = self.unsent_cancels.pop_front()
+            && self.ops.is_running(key)
+        {
+            self.ask_cancel(key);
+        }
+    }
+
+    /// Ends what is due at `now`.
+    pub fn expire(&mut self, now: u64, sink: &mut impl Sink<T>) {
+        while let Some(slot) = self.timers.pop_expired(now) {
+            if let Some((key, todo)) = self.ops.expire(slot) {
+                self.carry_out(key, todo, sink);
+            }
+        }
+    }
+
+    /// The nearest deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.next_deadline()
+    }
+
+    /// Everything that a blocking wait needs; other threads' wakes end it.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn prepare_wait(&mut self) -> io::Result<Wait> {
+        if !self.wake_armed {
+            let poll: squeue::Entry =
+                opcode::PollAdd::new(types::Fd(self.waker.as_raw_fd()), libc::POLLIN as u32)
+                    .multi(true)
+                    .build()
+                    .user_data(op::WAKE);
+            // SAFETY: a poll points to nothing; the eventfd lives as long as the driver.
+            unsafe { self.ring.push(&poll) }?;
+            self.wake_armed = true;
+        }
+        Ok(self.ring.prepare_wait())
+    }
+
+    /// Cancels every op and waits (a tenth of a second at most) until the kernel has let go.
+    /// Afterwards no op is left, or `false` is returned.
+    pub fn shut_down(&mut self, sink: &mut impl Sink<T>) -> bool {
+        for key in self.ops.keys() {
+            self.abandon(key, sink);
+        }
+        for _ in 0..REAP_TURNS {
+            let _ = self.enter();
+            self.drain(sink);
+            if self.ops.in_kernel() == 0 {
+                return true;
+            }
+            let _ = self.ring.prepare_wait().run(Some(REAP_TURN_NS));
+        }
+        self.drain(sink);
+        self.ops.in_kernel() == 0
+    }
+
+    /// Whether the calling thread is the one that opened the ring.
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        self.owner == std::thread::current().id()
+    }
+}
+
+/// Drops what it is given; for teardown.
+struct Forget;
+
+impl<T> Sink<T> for Forget {
+    fn wake(&mut self, _: OpKey) {}
+    fn freed(&mut self, _: T) {}
+}
+
+impl<T> Drop for Driver<T> {
+    /// On the owner's thread every op is cancelled and its last CQE reaped before its memory is
+    /// released. Elsewhere (another thread, a forked child), or when the kernel doesn't let go
+    /// in time, the ring is closed and the memory is leaked: a read that a worker thread carries
+    /// out goes on writing after its ring was closed.
+    fn drop(&mut self) {
+        let reaped = if !self.is_usable() {
+            self.ops.live() == 0
+        } else if self.is_owner() {
+            self.shut_down(&mut Forget)
+        } else {
+            self.ops.in_kernel() == 0
+        };
+        if !reaped {
+            self.ops.leak();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net;
+    use crate::op::{Accept, Completion, Poll, Read, Write};
+    use crate::ring::wait::Outcome;
+
+    #[derive(Default)]
+    struct Seen {
+        woken: Vec<OpKey>,
+        freed: Vec<u32>,
+    }
+
+    impl Sink<u32> for Seen {
+        fn wake(&mut self, key: OpKey) {
+            self.woken.push(key);
+        }
+        fn freed(&mut self, data: u32) {
+            self.freed.push(data);
+        }
+    }
+
+    struct Fixture {
+        driver: Driver<u32>,
+        seen: Seen,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let config = RingConfig { entries: 8, ..RingConfig::default() };
+            Self { driver: Driver::new(&config).expect("io_uring"), seen: Seen::default() }
+        }
+
+        fn turn(&mut self) {
+            self.driver.enter().expect("enter");
+            self.driver.drain(&mut self.seen);
+        }
+
+        fn wait(&mut self) {
+            let wait = self.driver.prepare_wait().expect("wait");
+            assert_eq!(wait.run(Some(1_000_000_000)), Outcome::Ready);
+            self.driver.drain(&mut self.seen);
+        }
+
+        fn result(&mut self, key: OpKey) -> i32 {
+            match self.driver.take(key, |_| {}) {
+                Progress::Result(Completion { result, .. }, _) => result,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn close(fds: &[RawFd]) {
+        for fd in fds {
+            crate::sys::close(*fd).expect("close");
+        }
+    }
+
+    fn read(fd: RawFd, buffer: &mut [u8]) -> Read {
+        let len = u32::try_from(buffer.len()).expect("small");
+        Read { fd, ptr: buffer.as_mut_ptr(), len, offset: u64::MAX }
+    }
+
+    #[test]
+    fn a_write_and_a_read_complete_in_one_enter() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        let write = Write { fd: w, ptr: b"hello".as_ptr(), len: 5, offset: u64::MAX };
+        // SAFETY: both buffers outlive the fixture's turn, in which the ops end.
+        let (write, read) =
+            unsafe { (it.driver.submit(write, 1), it.driver.submit(read(r, &mut buffer), 2)) };
+        let (write, read) = (write.expect("write"), read.expect("read"));
+        it.turn();
+        assert_eq!(it.seen.woken, [write, read]);
+        assert_eq!((it.result(write), it.result(read)), (5, 5));
+        assert_eq!(&buffer[..5], b"hello");
+        assert_eq!(it.driver.ops().live(), 0);
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn a_cancelled_read_ends_with_ecanceled() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        // SAFETY: the op ends before the buffer does.
+        let key = unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.turn();
+        it.driver.cancel(key, &mut it.seen);
+        it.turn();
+        assert_eq!(it.result(key), -libc::ECANCELED);
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn an_abandoned_op_hands_its_data_back_at_the_last_cqe() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: a poll points to nothing.
+        let key = unsafe { it.driver.submit(Poll { fd: r, events: 1 }, 42) }.expect("poll");
+        it.driver.abandon(key, &mut it.seen);
+        assert_eq!(it.driver.ops().live(), 1);
+        it.turn();
+        assert_eq!((it.seen.freed.as_slice(), it.driver.ops().live()), ([42].as_slice(), 0));
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn closing_a_descriptor_ends_what_is_in_flight_on_it() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        // SAFETY: the op ends before the buffer does.
+        let key = unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.turn();
+        it.driver.cancel_fd(r, &mut it.seen).expect("cancel");
+        close(&[r]);
+        it.turn();
+        assert_eq!(it.result(key), -libc::EBADF);
+        close(&[w]);
+    }
+
+    #[test]
+    fn local_ops_end_by_deadline_or_by_completion() {
+        let mut it = Fixture::new();
+        let early = it.driver.start_local(Some(10), 1);
+        let late = it.driver.start_local(Some(20), 2);
+        let event = it.driver.start_local(None, 3);
+        assert_eq!(it.driver.next_deadline(), Some(10));
+        it.driver.expire(15, &mut it.seen);
+        it.driver.complete_local(event, 7, &mut it.seen);
+        assert_eq!(it.seen.woken, [early, event]);
+        assert_eq!((it.result(early), it.result(event)), (-libc::ETIME, 7));
+        it.driver.abandon(late, &mut it.seen);
+        assert_eq!((it.driver.next_deadline(), it.driver.ops().live()), (None, 0));
+    }
+
+    #[test]
+    fn a_deadline_on_an_op_times_it_out_once() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: a poll points to nothing.
+        let key = unsafe { it.driver.submit(Poll { fd: r, events: 1 }, 1) }.expect("poll");
+        it.driver.set_deadline(key, 10);
+        it.driver.expire(10, &mut it.seen);
+        assert_eq!(it.driver.take(key, |_| {}), Progress::TimedOut);
+        it.driver.abandon(key, &mut it.seen);
+        it.turn();
+        assert_eq!(it.driver.ops().live(), 0);
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn a_wake_from_another_thread_ends_the_wait() {
+        let mut it = Fixture::new();
+        let waker = it.driver.waker().clone();
+        let thread = std::thread::spawn(move || waker.wake());
+        it.wait();
+        thread.join().expect("thread");
+        assert!(it.seen.woken.is_empty());
+        // And again: the poll is still armed or armed anew.
+        it.driver.waker().wake();
+        it.wait();
+    }
+
+    #[test]
+    fn workers_report_through_the_inbox() {
+        let mut it = Fixture::new();
+        let key = it.driver.start_local(None, 1);
+        let inbox = it.driver.inbox().clone();
+        crate::offload::run(move || inbox.post(key, 11));
+        it.wait();
+        assert_eq!(it.result(key), 11);
+    }
+
+    #[test]
+    fn more_ops_than_the_ring_holds_all_complete() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let polls: Vec<_> = (0..1000)
+            // SAFETY: a poll points to nothing.
+            .map(|i| unsafe { it.driver.submit(Poll { fd: w, events: 4 }, i) }.expect("poll"))
+            .collect();
+        let mut turns = 0;
+        while it.seen.woken.len() < polls.len() {
+            it.turn();
+            turns += 1;
+            assert!(turns < 1000, "{} of {}", it.seen.woken.len(), polls.len());
+        }
+        for key in polls {
+            assert_eq!(it.result(key), 4);
+        }
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn dropping_with_ops_in_flight_reaps_them() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        // SAFETY: dropping the driver on this thread reaps the op, before the buffer goes.
+        unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.turn();
+        drop(it);
+        // SAFETY: writes from a live array to a fd that is open.
+        assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+        assert_eq!(buffer[0], 0);
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn an_accept_on_no_socket_fails_by_completion() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: an accept without address points to nothing.
+        let key = unsafe { it.driver.submit(Accept { fd: r, flags: 0 }, 1) }.expect("accept");
+        it.turn();
+        assert_eq!(it.result(key), -libc::ENOTSOCK);
+        close(&[r, w]);
+    }
+}

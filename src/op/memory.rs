@@ -1,0 +1,37 @@
+//! Memory that an op owns because the kernel reads or writes it.
+
+use std::ffi::CString;
+
+use crate::net::SockAddr;
+
+/// Held by the op's slot and released after its last CQE. Boxed, so that slots may move.
+#[derive(Default)]
+pub enum OpMemory {
+    /// The op points to nothing of its own.
+    #[default]
+    None,
+    /// An address to connect to.
+    Addr(Box<SockAddr>),
+    /// A path.
+    Path(CString),
+    /// Where `waitid` writes.
+    SigInfo(Box<libc::siginfo_t>),
+    /// Bytes to send, copied from a short-lived place.
+    Bytes(Box<[u8]>),
+}
+
+impl OpMemory {
+    /// What `waitid` wrote: pid, `si_code` and status. `None` if the op was no waitid.
+    #[must_use]
+    pub fn siginfo(&self) -> Option<(i32, i32, i32)> {
+        match self {
+            Self::SigInfo(info) => {
+                // SAFETY: the union was zeroed or filled in by waitid, which writes the child
+                // fields.
+                let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+                Some((pid, info.si_code, status))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Ops: what can be asked of the kernel, and the table of those in flight.
+//!
+//! One file per family builds its SQE. The table keeps whatever the kernel may still touch
+//! (addresses, paths, result structs) until the op's last CQE, and one opaque value for the
+//! binding.
+
+mod accept;
+mod connect;
+mod fd_index;
+mod key;
+mod memory;
+mod open;
+mod poll;
+mod read;
+mod recv;
+mod send;
+mod splice;
+pub mod state;
+mod table;
+mod waitid;
+mod write;
+
+use std::os::fd::RawFd;
+
+use io_uring::squeue;
+
+pub use accept::{Accept, AcceptMultishot};
+pub use connect::Connect;
+pub use key::{IGNORED, OpKey, WAKE};
+pub use memory::OpMemory;
+pub use open::Open;
+pub use poll::{Poll, PollMultishot};
+pub use read::Read;
+pub use recv::Recv;
+pub use send::Send;
+pub use splice::{Splice, Tee};
+pub(crate) use table::Todo;
+pub use table::{Completion, OpTable, Progress};
+pub use waitid::WaitId;
+pub use write::Write;
+
+/// What to do with a result that nobody takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discard {
+    /// It stands for nothing.
+    Nothing,
+    /// A non-negative result is a descriptor: close it.
+    CloseFd,
+}
+
+/// Something to ask of the kernel.
+pub trait Op {
+    /// What a result stands for when nobody takes it.
+    const DISCARD: Discard = Discard::Nothing;
+    /// Whether the op goes on when its descriptor is closed.
+    const SURVIVES_CLOSE: bool = false;
+
+    /// The descriptor it works on, for cancelling it when that is closed.
+    fn fd(&self) -> Option<RawFd>;
+
+    /// Builds the SQE. What the kernel is pointed to and the caller doesn't own goes into
+    /// `memory`.
+    fn build(self, memory: &mut OpMemory) -> squeue::Entry;
+}

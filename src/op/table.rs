@@ -1,0 +1,496 @@
+//! The table of ops in flight: a slab with generations.
+
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+
+use super::fd_index::FdIndex;
+use super::state::{Action, Event, State, step};
+use super::{Discard, OpKey, OpMemory};
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// One result of an op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Non-negative result, or a negated errno.
+    pub result: i32,
+    /// `IORING_CQE_F_*`.
+    pub flags: u32,
+}
+
+/// What there is to know about an op that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing yet.
+    Pending,
+    /// A result, and whether it was the last one (then the op is gone).
+    Result(Completion, bool),
+    /// Its deadline passed; the op itself goes on until it is cancelled or abandoned.
+    TimedOut,
+    /// No such op (any more).
+    Gone,
+}
+
+struct Slot<T> {
+    generation: u32,
+    /// `None`: free.
+    state: Option<State>,
+    /// The kernel knows nothing of it: a timer or a wait for another fiber.
+    local: bool,
+    survives_close: bool,
+    discard: Discard,
+    /// Cancelled because its descriptor was closed.
+    closed: bool,
+    timed_out: bool,
+    /// A wake for its waiter is already on the runqueue.
+    announced: bool,
+    result: Option<Completion>,
+    /// Results behind `result` (multishot only).
+    more: VecDeque<Completion>,
+    memory: OpMemory,
+    data: Option<T>,
+    next_free: u32,
+}
+
+/// All ops between submission and last completion, with a value of the binding's for each.
+pub struct OpTable<T> {
+    slots: Vec<Slot<T>>,
+    free: u32,
+    live: usize,
+    high_water: usize,
+    on_fd: FdIndex,
+}
+
+/// What a transition asks of the driver.
+pub(crate) enum Todo<T> {
+    Nothing,
+    /// The waiter should run.
+    Wake,
+    /// The kernel should be asked to cancel.
+    AskCancel,
+    /// The op is over; its binding value is handed back.
+    Freed(Option<T>),
+}
+
+impl<T> Default for OpTable<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: NO_SLOT, live: 0, high_water: 0, on_fd: FdIndex::default() }
+    }
+}
+
+impl<T> OpTable<T> {
+    /// Number of ops that are not over.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Most ops there ever were at one time.
+    #[must_use]
+    pub fn high_water(&self) -> usize {
+        self.high_water
+    }
+
+    /// Enters an op that the kernel will get (or a local one, that it never will).
+    pub(crate) fn insert(&mut self, data: T, local: bool) -> OpKey {
+        let index = if self.free == NO_SLOT { self.grow() } else { self.free };
+        self.live += 1;
+        self.high_water = self.high_water.max(self.live);
+        let slot = &mut self.slots[index as usize];
+        self.free = slot.next_free;
+        slot.state = Some(State::Submitted);
+        slot.local = local;
+        slot.survives_close = false;
+        slot.discard = Discard::Nothing;
+        slot.closed = false;
+        slot.timed_out = false;
+        slot.announced = false;
+        slot.data = Some(data);
+        OpKey { index, generation: slot.generation }
+    }
+
+    fn grow(&mut self) -> u32 {
+        // 2^31 ops are more than memory holds; the reserved user_data values stay out of reach.
+        let index = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
+        assert!(index < 1 << 31, "op table is full");
+        self.slots.push(Slot {
+            generation: 0,
+            state: None,
+            local: false,
+            survives_close: false,
+            discard: Discard::Nothing,
+            closed: false,
+            timed_out: false,
+            announced: false,
+            result: None,
+            more: VecDeque::new(),
+            memory: OpMemory::None,
+            data: None,
+            next_free: NO_SLOT,
+        });
+        index
+    }
+
+    /// Completes the description of an op that goes to the kernel.
+    pub(crate) fn describe<O: super::Op>(&mut self, key: OpKey, op: O) -> io_uring::squeue::Entry {
+        let fd = op.fd();
+        let slot = &mut self.slots[key.index as usize];
+        slot.survives_close = O::SURVIVES_CLOSE;
+        slot.discard = O::DISCARD;
+        let entry = op.build(&mut slot.memory);
+        if let Some(fd) = fd {
+            self.on_fd.link(key.index, fd);
+        }
+        entry.user_data(key.user_data())
+    }
+
+    fn slot(&self, key: OpKey) -> Option<&Slot<T>> {
+        self.slots
+            .get(key.index as usize)
+            .filter(|slot| slot.generation == key.generation && slot.state.is_some())
+    }
+
+    fn slot_mut(&mut self, key: OpKey) -> Option<&mut Slot<T>> {
+        self.slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.generation == key.generation && slot.state.is_some())
+    }
+
+    /// The binding's value of an op.
+    #[must_use]
+    pub fn data(&self, key: OpKey) -> Option<&T> {
+        self.slot(key)?.data.as_ref()
+    }
+
+    /// The binding's value of an op, to change it.
+    pub fn data_mut(&mut self, key: OpKey) -> Option<&mut T> {
+        self.slot_mut(key)?.data.as_mut()
+    }
+
+    /// The memory that the op owns.
+    #[must_use]
+    pub fn memory(&self, key: OpKey) -> Option<&OpMemory> {
+        Some(&self.slot(key)?.memory)
+    }
+
+    /// The op's own memory, to be filled before it is submitted.
+    pub(crate) fn memory_mut(&mut self, key: OpKey) -> Option<&mut OpMemory> {
+        Some(&mut self.slot_mut(key)?.memory)
+    }
+
+    /// Binding values of all ops, in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.data.as_ref())
+    }
+
+    /// Whether the op's last completion is still to come.
+    #[must_use]
+    pub fn is_running(&self, key: OpKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.state != Some(State::Completed))
+    }
+
+    /// Whether the op is known to the machine only, not to the kernel.
+    #[must_use]
+    pub fn is_local(&self, key: OpKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.local)
+    }
+
+    /// Number of ops that the kernel has or will have.
+    #[must_use]
+    pub fn in_kernel(&self) -> usize {
+        let with_kernel =
+            |slot: &&Slot<T>| !slot.local && !matches!(slot.state, None | Some(State::Completed));
+        self.slots.iter().filter(with_kernel).count()
+    }
+
+    /// Keys of the ops on a descriptor that end with it.
+    pub(crate) fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
+        self.on_fd
+            .slots(fd)
+            .map(|index| (index, &self.slots[index as usize]))
+            .filter(|(_, slot)| !slot.survives_close)
+            .map(|(index, slot)| OpKey { index, generation: slot.generation })
+            .collect()
+    }
+
+    /// Keys of all ops that are not over.
+    pub(crate) fn keys(&self) -> Vec<OpKey> {
+        (0u32..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| slot.state.is_some())
+            .map(|(index, slot)| OpKey { index, generation: slot.generation })
+            .collect()
+    }
+
+    /// Remembers that an op is cancelled because its descriptor is closed: it ends with EBADF.
+    pub(crate) fn mark_closed(&mut self, key: OpKey) {
+        if let Some(slot) = self.slot_mut(key) {
+            slot.closed = true;
+        }
+    }
+
+    /// The deadline of the op in this slot passed.
+    pub(crate) fn expire(&mut self, index: u32) -> Option<(OpKey, Todo<T>)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let key = OpKey { index, generation: slot.generation };
+        match slot.state? {
+            State::Submitted if slot.local => Some((key, self.complete(key, -libc::ETIME, 0))),
+            State::Submitted => {
+                slot.timed_out = true;
+                Some((key, self.announce(key)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A completion arrived (or a local op came to its end).
+    pub(crate) fn complete(&mut self, key: OpKey, result: i32, flags: u32) -> Todo<T> {
+        let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
+        let Some(state) = slot.state else { return Todo::Nothing };
+        let more = io_uring::cqueue::more(flags);
+        let closed = slot.closed && result == -libc::ECANCELED;
+        let result = if closed { -libc::EBADF } else { result };
+        let completion = Completion { result, flags };
+        let (next, action) = step(state, Event::Cqe { more });
+        match action {
+            Action::Wake => {
+                slot.state = next;
+                if slot.result.is_none() {
+                    slot.result = Some(completion);
+                } else {
+                    slot.more.push_back(completion);
+                }
+                self.announce(key)
+            }
+            Action::Discard => {
+                discard(slot.discard, completion);
+                Todo::Nothing
+            }
+            Action::Free => {
+                discard(slot.discard, completion);
+                Todo::Freed(self.free(key.index))
+            }
+            Action::None | Action::AskCancel => Todo::Nothing,
+        }
+    }
+
+    fn announce(&mut self, key: OpKey) -> Todo<T> {
+        match self.slot_mut(key) {
+            Some(slot) if !slot.announced => {
+                slot.announced = true;
+                Todo::Wake
+            }
+            _ => Todo::Nothing,
+        }
+    }
+
+    /// The wake for this op was taken off the runqueue.
+    pub fn acknowledge(&mut self, key: OpKey) -> Option<&T> {
+        let slot = self.slot_mut(key)?;
+        slot.announced = false;
+        slot.data.as_ref()
+    }
+
+    /// The next result of an op, or why there is none. The last one ends the op, and its
+    /// binding value goes to `freed`.
+    pub(crate) fn take(&mut self, key: OpKey, freed: impl FnOnce(T)) -> Progress {
+        let Some(slot) = self.slot_mut(key) else { return Progress::Gone };
+        let Some(completion) = slot.result else {
+            return if slot.timed_out { Progress::TimedOut } else { Progress::Pending };
+        };
+        slot.result = slot.more.pop_front();
+        let last = slot.result.is_none() && slot.state == Some(State::Completed);
+        if last && let Some(data) = self.free(key.index) {
+            freed(data);
+        }
+        Progress::Result(completion, last)
+    }
+
+    /// The waiter wants the op stopped and stays.
+    pub(crate) fn cancel(&mut self, key: OpKey) -> Todo<T> {
+        self.transition(key, Event::Cancel)
+    }
+
+    /// The waiter leaves.
+    pub(crate) fn abandon(&mut self, key: OpKey) -> Todo<T> {
+        let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
+        let policy = slot.discard;
+        for completion in slot.result.take().into_iter().chain(slot.more.drain(..)) {
+            discard(policy, completion);
+        }
+        self.transition(key, Event::Abandon)
+    }
+
+    fn transition(&mut self, key: OpKey, event: Event) -> Todo<T> {
+        let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
+        let Some(state) = slot.state else { return Todo::Nothing };
+        let (next, action) = step(state, event);
+        if action == Action::Free {
+            return Todo::Freed(self.free(key.index));
+        }
+        slot.state = next;
+        if action != Action::AskCancel {
+            return Todo::Nothing;
+        }
+        if slot.local {
+            // Nobody else will complete it.
+            return self.complete(key, -libc::ECANCELED, 0);
+        }
+        Todo::AskCancel
+    }
+
+    fn free(&mut self, index: u32) -> Option<T> {
+        self.on_fd.unlink(index);
+        self.live -= 1;
+        let slot = &mut self.slots[index as usize];
+        slot.state = None;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.result = None;
+        slot.more.clear();
+        slot.memory = OpMemory::None;
+        slot.next_free = self.free;
+        self.free = index;
+        slot.data.take()
+    }
+
+    /// Gives up everything that the kernel may still write to, without releasing it.
+    pub(crate) fn leak(&mut self) {
+        for slot in &mut self.slots {
+            // The ring was closed without reaping: a worker thread may still fill this memory.
+            #[allow(clippy::mem_forget)]
+            std::mem::forget(std::mem::take(&mut slot.memory));
+        }
+    }
+}
+
+fn discard(policy: Discard, completion: Completion) {
+    if policy == Discard::CloseFd && completion.result >= 0 {
+        // Nobody will ever know the descriptor: an error has no taker either.
+        let _ = crate::sys::close(completion.result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MORE: u32 = 2; // IORING_CQE_F_MORE
+
+    fn take(table: &mut OpTable<&'static str>, key: OpKey) -> Progress {
+        table.take(key, |_| {})
+    }
+
+    fn result(result: i32, last: bool) -> Progress {
+        Progress::Result(Completion { result, flags: if last { 0 } else { MORE } }, last)
+    }
+
+    #[test]
+    fn submit_complete_take() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        assert_eq!((table.live(), take(&mut table, key)), (1, Progress::Pending));
+        assert!(matches!(table.complete(key, 5, 0), Todo::Wake));
+        assert_eq!(table.acknowledge(key), Some(&"a"));
+        assert_eq!(take(&mut table, key), result(5, true));
+        assert_eq!((table.live(), take(&mut table, key)), (0, Progress::Gone));
+    }
+
+    #[test]
+    fn a_late_cqe_does_not_hit_the_slots_next_op() {
+        let mut table = OpTable::default();
+        let old = table.insert("old", false);
+        table.complete(old, 1, 0);
+        take(&mut table, old);
+        let new = table.insert("new", false);
+        assert_eq!(old.index, new.index);
+        assert!(matches!(table.complete(old, 99, 0), Todo::Nothing));
+        assert_eq!(take(&mut table, new), Progress::Pending);
+    }
+
+    #[test]
+    fn keys_survive_the_trip_through_user_data() {
+        let key = OpKey { index: 7, generation: u32::MAX };
+        assert_eq!(OpKey::from_user_data(key.user_data()), key);
+    }
+
+    #[test]
+    fn completion_beats_cancel() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        assert!(matches!(table.cancel(key), Todo::AskCancel));
+        assert!(matches!(table.cancel(key), Todo::Nothing));
+        table.complete(key, 3, 0);
+        assert_eq!(take(&mut table, key), result(3, true));
+    }
+
+    #[test]
+    fn an_abandoned_op_keeps_its_slot_until_the_last_cqe() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        assert!(matches!(table.abandon(key), Todo::AskCancel));
+        assert_eq!(table.live(), 1);
+        assert!(matches!(table.complete(key, 0, MORE), Todo::Nothing));
+        assert!(matches!(table.complete(key, 0, 0), Todo::Freed(Some("a"))));
+        assert_eq!(table.live(), 0);
+    }
+
+    #[test]
+    fn an_abandoned_accept_closes_its_descriptor() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        table.slots[0].discard = Discard::CloseFd;
+        table.abandon(key);
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::dup(0) };
+        table.complete(key, fd, 0);
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, -1);
+    }
+
+    #[test]
+    fn multishot_results_queue_up_and_wake_once() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        assert!(matches!(table.complete(key, 1, MORE), Todo::Wake));
+        assert!(matches!(table.complete(key, 2, MORE), Todo::Nothing));
+        assert!(matches!(table.complete(key, 3, 0), Todo::Nothing));
+        assert_eq!(take(&mut table, key), result(1, false));
+        assert_eq!(take(&mut table, key), result(2, false));
+        assert_eq!(take(&mut table, key), result(3, true));
+        assert_eq!(take(&mut table, key), Progress::Gone);
+    }
+
+    #[test]
+    fn a_cancelled_local_op_ends_at_once() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", true);
+        assert!(matches!(table.cancel(key), Todo::Wake));
+        assert_eq!(take(&mut table, key), result(-libc::ECANCELED, true));
+        let key = table.insert("b", true);
+        assert!(matches!(table.abandon(key), Todo::Freed(Some("b"))));
+    }
+
+    #[test]
+    fn a_deadline_ends_a_local_op_and_only_marks_the_others() {
+        let mut table = OpTable::default();
+        let local = table.insert("local", true);
+        assert!(table.expire(local.index).is_some());
+        assert_eq!(take(&mut table, local), result(-libc::ETIME, true));
+        let op = table.insert("op", false);
+        assert!(matches!(table.expire(op.index), Some((_, Todo::Wake))));
+        assert_eq!(take(&mut table, op), Progress::TimedOut);
+        assert!(table.is_running(op));
+    }
+
+    #[test]
+    fn closing_turns_the_cancellation_into_ebadf() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        table.on_fd.link(key.index, 8);
+        assert_eq!(table.on_fd(8), [key]);
+        table.mark_closed(key);
+        table.complete(key, -libc::ECANCELED, 0);
+        assert_eq!(take(&mut table, key), result(-libc::EBADF, true));
+        assert_eq!(table.on_fd(8), []);
+    }
+}

@@ -1,0 +1,28 @@
+use std::os::fd::RawFd;
+
+use io_uring::{opcode, squeue, types};
+
+use super::{Op, OpMemory};
+
+/// Writes the caller's memory. Result: bytes, possibly fewer than asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Write {
+    /// Where to write.
+    pub fd: RawFd,
+    /// The bytes.
+    pub ptr: *const u8,
+    /// How many.
+    pub len: u32,
+    /// Position in a file; `u64::MAX` is the descriptor's own.
+    pub offset: u64,
+}
+
+impl Op for Write {
+    fn fd(&self) -> Option<RawFd> {
+        Some(self.fd)
+    }
+
+    fn build(self, _: &mut OpMemory) -> squeue::Entry {
+        opcode::Write::new(types::Fd(self.fd), self.ptr, self.len).offset(self.offset).build()
+    }
+}

@@ -1,0 +1,210 @@
+//! One io_uring: pushing SQEs, entering the kernel, draining CQEs.
+//!
+//! A ring belongs to the thread that made it and never leaves it. The only thing that another
+//! thread may touch is the [`wake::Waker`]'s eventfd.
+
+pub mod probe;
+mod setup;
+pub mod wait;
+pub mod wake;
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use io_uring::{IoUring, squeue};
+
+pub use probe::Capabilities;
+pub use setup::RingConfig;
+
+use crate::error::SetupError;
+
+const ENTER_GETEVENTS: u32 = 1;
+const ENTER_SQ_WAKEUP: u32 = 2;
+
+/// One completion as the kernel reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cqe {
+    /// What the SQE carried: an op's key or one of the reserved values.
+    pub user_data: u64,
+    /// Non-negative result, or a negated errno.
+    pub result: i32,
+    /// `IORING_CQE_F_*`.
+    pub flags: u32,
+}
+
+impl Cqe {
+    /// Whether more completions of the same op follow.
+    #[must_use]
+    pub fn more(self) -> bool {
+        io_uring::cqueue::more(self.flags)
+    }
+}
+
+/// A submission and a completion queue shared with the kernel.
+pub struct Ring {
+    io: IoUring,
+    sqpoll: bool,
+    capabilities: Capabilities,
+}
+
+impl Ring {
+    /// Opens a ring, giving up set-up flags and then size where the kernel refuses them.
+    ///
+    /// # Errors
+    /// The typed cause when no rung of the ladder holds.
+    pub fn new(config: &RingConfig) -> Result<Self, SetupError> {
+        let io = setup::open(config)?;
+        let capabilities = Capabilities::probe(&io);
+        Ok(Self { io, sqpoll: config.sqpoll_idle.is_some(), capabilities })
+    }
+
+    /// What this kernel can do, found out when the ring was opened.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Whether a kernel thread takes SQEs by itself.
+    #[must_use]
+    pub fn is_sqpoll(&self) -> bool {
+        self.sqpoll
+    }
+
+    /// Number of SQEs that the kernel has not taken yet.
+    pub fn queued(&mut self) -> usize {
+        self.io.submission().len()
+    }
+
+    /// Queues an SQE; a full queue is submitted first, so this fails only with the kernel's errno.
+    ///
+    /// # Safety
+    /// Everything that `entry` points to stays valid and in place until its last CQE was drained.
+    ///
+    /// # Errors
+    /// The errno of the submission that a full queue makes necessary.
+    pub unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        loop {
+            // SAFETY: passed on from this function's own contract.
+            if unsafe { self.io.submission().push(entry) }.is_ok() {
+                return Ok(());
+            }
+            self.submit()?;
+        }
+    }
+
+    /// Hands all queued SQEs to the kernel and lets it post what is ready, without waiting.
+    ///
+    /// # Errors
+    /// The kernel's errno. An overflowing CQ (EBUSY) is no error: the CQEs are there to drain.
+    pub fn submit(&mut self) -> io::Result<usize> {
+        let queued = self.queued();
+        let mut flags = ENTER_GETEVENTS;
+        if self.sqpoll {
+            if !self.io.submission().need_wakeup() {
+                return Ok(queued);
+            }
+            flags |= ENTER_SQ_WAKEUP;
+        }
+        loop {
+            let to_submit = u32::try_from(queued).unwrap_or(u32::MAX);
+            // SAFETY: no argument struct is passed.
+            let entered =
+                unsafe { self.io.submitter().enter::<libc::sigset_t>(to_submit, 0, flags, None) };
+            match entered {
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Ok(0),
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether entering the kernel without waiting would bring anything: SQEs to submit, task
+    /// work to run, or CQEs that did not fit.
+    pub fn wants_enter(&mut self) -> bool {
+        let sq = self.io.submission();
+        (!self.sqpoll && !sq.is_empty()) || sq.taskrun() || sq.cq_overflow()
+    }
+
+    /// Takes every CQE that is there. `each` must not touch the ring.
+    pub fn drain(&mut self, mut each: impl FnMut(Cqe)) -> usize {
+        let mut count = 0;
+        for cqe in self.io.completion() {
+            count += 1;
+            each(Cqe { user_data: cqe.user_data(), result: cqe.result(), flags: cqe.flags() });
+        }
+        count
+    }
+
+    /// Everything that a blocking wait needs, to be carried out without borrowing the ring.
+    pub fn prepare_wait(&mut self) -> wait::Wait {
+        let wakeup = self.sqpoll && self.io.submission().need_wakeup();
+        let to_submit = if self.sqpoll { 0 } else { self.queued() };
+        wait::Wait {
+            fd: self.io.as_raw_fd(),
+            to_submit: u32::try_from(to_submit).unwrap_or(u32::MAX),
+            flags: if wakeup { ENTER_SQ_WAKEUP } else { 0 },
+        }
+    }
+
+    /// The ring's descriptor: another thread may poll it, and do nothing else with it.
+    #[must_use]
+    pub fn as_raw_fd(&self) -> i32 {
+        self.io.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io_uring::opcode;
+
+    fn ring(entries: u32) -> Ring {
+        Ring::new(&RingConfig { entries, ..RingConfig::default() }).expect("io_uring is allowed")
+    }
+
+    fn nop(user_data: u64) -> squeue::Entry {
+        opcode::Nop::new().build().user_data(user_data)
+    }
+
+    fn drain_all(ring: &mut Ring) -> Vec<u64> {
+        let mut seen = Vec::new();
+        ring.drain(|cqe| seen.push(cqe.user_data));
+        while ring.wants_enter() {
+            ring.submit().expect("submit");
+            ring.drain(|cqe| seen.push(cqe.user_data));
+        }
+        seen
+    }
+
+    #[test]
+    fn a_full_submission_queue_flushes_itself() {
+        let mut ring = ring(4);
+        for i in 0..10 {
+            // SAFETY: a NOP points to nothing.
+            unsafe { ring.push(&nop(i)) }.expect("push");
+        }
+        ring.submit().expect("submit");
+        assert_eq!(drain_all(&mut ring), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_overflowing_completion_queue_loses_nothing() {
+        let mut ring = ring(2);
+        for i in 0..100 {
+            // SAFETY: a NOP points to nothing.
+            unsafe { ring.push(&nop(i)) }.expect("push");
+            ring.submit().expect("submit");
+        }
+        assert_eq!(drain_all(&mut ring), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_wait_submits_and_times_out() {
+        let mut ring = ring(4);
+        // SAFETY: a NOP points to nothing.
+        unsafe { ring.push(&nop(7)) }.expect("push");
+        assert_eq!(ring.prepare_wait().run(Some(1_000_000_000)), wait::Outcome::Ready);
+        assert_eq!(drain_all(&mut ring), [7]);
+        assert_eq!(ring.prepare_wait().run(Some(1_000_000)), wait::Outcome::TimedOut);
+    }
+}
