@@ -30,8 +30,9 @@ cpu = Hash.new { |hash, name| hash[name] = [] }
 chosen[:rounds].times do
   commands.each do |name, command|
     result = Bench.run_json(command)
-    wall[name] << result[:wall_ns] / 1000.0 / result[:messages]
-    cpu[name] << result[:cpu_ns] / 1000.0 / result[:messages]
+    thousands = result[:messages] * 1000.0
+    wall[name] << (result[:wall_ns] / thousands)
+    cpu[name] << (result[:cpu_ns] / thousands)
   end
 end
 

@@ -27,19 +27,21 @@ chosen[:rounds].times do
   end
 end
 
-peak = ->(name) { Bench.median(results[name].map { _1[:peaks].max }) }
-growth = ->(name) { Bench.median(results[name].map { |round| round[:peaks].drop(5).max.to_f / round[:peaks][4] }) }
+peak = results.transform_values { |rounds| Bench.median(rounds.map { _1[:peaks].max }).to_f }
+growth = results.transform_values do |rounds|
+  Bench.median(rounds.map { |round| round[:peaks].drop(5).max.to_f / round[:peaks][4] })
+end
 
 Bench.table(
   ["variant", "peak MiB", "of rounds", "first wave", "fifth", "last", "later / fifth", "us/fiber"],
   names.map do |name|
     rounds = results[name]
-    of_wave = ->(index) { mib.(Bench.median(rounds.map { _1[:peaks][index] })) }
-    [name, mib.(peak.(name)), rounds.map { mib.(_1[:peaks].max) }.minmax.join(".."),
-     of_wave.(0), of_wave.(4), of_wave.(-1), format("%.2f", growth.(name)),
-     format("%.2f", Bench.median(rounds.map { _1[:wall_ns] / 1000.0 / _1[:fibers] }))]
+    waves = [0, 4, -1].map { |index| mib[Bench.median(rounds.map { _1[:peaks][index] })] }
+    cost = Bench.median(rounds.map { _1[:wall_ns] / 1000.0 / _1[:fibers] })
+    [name, mib[peak[name]], rounds.map { mib[_1[:peaks].max] }.minmax.join(".."), *waves,
+     format("%.2f", growth[name]), format("%.2f", cost)]
   end
 )
-puts "", "peak of spin / bare:         #{Bench.verdict(peak.("spin") / peak.("bare"), ratio_limit)}"
-puts "peak of spin / bare at once: #{format("%.2f", peak.("spin") / peak.("bare at once"))}"
-puts "flat after the fifth wave:   #{Bench.verdict(growth.("spin"), flat_limit)}"
+puts "", "peak of spin / bare:         #{Bench.verdict(peak["spin"] / peak["bare"], ratio_limit)}"
+puts "peak of spin / bare at once: #{format("%.2f", peak["spin"] / peak["bare at once"])}"
+puts "flat after the fifth wave:   #{Bench.verdict(growth["spin"], flat_limit)}"

@@ -3,6 +3,7 @@
 # Shared by the benchmarks and the demo: the native programs, children with a time limit, medians
 # and tables.
 
+require "English"
 require "etc"
 require "io/wait"
 require "json"
@@ -23,7 +24,8 @@ module Bench
 
   # The command line of a Ruby program of ours, run by this Ruby.
   def ruby(script, *args)
-    [RbConfig.ruby, *ENV.fetch("BENCH_RUBY_FLAGS", "").split, "-I", LIB, File.join(ROOT, script), *args.map(&:to_s)]
+    flags = ENV.fetch("BENCH_RUBY_FLAGS", "").split
+    [RbConfig.ruby, *flags, "-I", LIB, File.join(ROOT, script), *args.map(&:to_s)]
   end
 
   # The command line of a native program; the first call builds them (seconds when it is done).
@@ -57,15 +59,15 @@ module Bench
     format("%.#{digits}f..%.#{digits}f", values.min, values.max)
   end
 
-  # Prints rows under a header; the first column is text, the others are set to the right.
-  def table(header, rows, out: $stdout)
+  # Prints rows under a header; the columns `right` (all but the first) are set to the right.
+  def table(header, rows, right: (1...header.size))
     cells = [header, *rows].map { |row| row.map(&:to_s) }
     widths = cells.transpose.map { |column| column.map(&:length).max }
-    line = lambda do |row|
-      row.each_with_index.map { |text, i| i.zero? ? text.ljust(widths[i]) : text.rjust(widths[i]) }.join("  ").rstrip
+    lines = cells.map do |row|
+      row.each_with_index.map { |text, i| text.public_send(right.include?(i) ? :rjust : :ljust, widths[i]) }
     end
-    out.puts line.(cells.first), widths.map { |width| "-" * width }.join("  ")
-    cells.drop(1).each { |row| out.puts line.(row) }
+    lines.insert(1, widths.map { |width| "-" * width })
+    lines.each { |line| puts line.join("  ").rstrip }
   end
 
   # A figure against its target, as text: "1.43 (target 1.6, met)".
@@ -105,53 +107,70 @@ module Bench
       child&.stop
     end
 
-    def initialize(command, **options)
+    # `err: :pipe` makes its stderr readable by `error_line`.
+    def initialize(command, err: $stderr)
       stdin, @stdin = IO.pipe
       @stdout, stdout = IO.pipe
+      @stderr, err = IO.pipe if err == :pipe
       @command = command
-      @pid = spawn(*command, in: stdin, out: stdout, close_others: true, **options)
-      [stdin, stdout].each(&:close)
+      # A group of its own: ctrl-C reaches us, and we end it.
+      @pid = spawn(*command, in: stdin, out: stdout, err:, pgroup: true)
+      [stdin, stdout, (err if @stderr)].compact.each(&:close)
     end
 
     # The next line of output as JSON.
     def line(limit: 30)
       raise Failed, "#{name}: no output for #{limit} s" unless @stdout.wait_readable(limit)
 
-      text = @stdout.gets or raise Failed, "#{name}: ended without a result (#{wait(GRACE) || "still running"})"
+      text = @stdout.gets
+      raise Failed, "#{name}: ended without a result (#{wait(GRACE) || "still running"})" unless text
+
       JSON.parse(text, symbolize_names: true)
     rescue JSON::ParserError
       raise Failed, "#{name}: printed #{text.inspect}"
     end
 
+    # The match of the first line on its stderr that has one.
+    def error_line(pattern, limit: 10)
+      while @stderr.wait_readable(limit) && (text = @stderr.gets)
+        match = pattern.match(text) and return match
+      end
+      raise Failed, "#{name}: nothing like #{pattern.inspect} on its stderr"
+    end
+
     # The result of a program that ends by itself.
     def finish(limit: 60)
       result = line(limit:)
-      status = wait(limit) or raise Failed, "#{name}: still running after #{limit} s"
-      raise Failed, "#{name}: #{status}" unless status.success?
-
+      succeed(limit:)
       result
     end
 
-    # Ends it: by the end of its stdin, then by signals. Returns its status.
-    def stop
-      @stdin.close unless @stdin.closed?
-      status = wait(GRACE) || signal(:TERM) || signal(:KILL)
-      @stdout.close unless @stdout.closed?
-      status
+    # Waits for its end, which has to be a good one.
+    def succeed(limit: 60)
+      status = wait(limit) or raise Failed, "#{name}: still running after #{limit} s"
+      raise Failed, "#{name}: #{status}" unless status.success?
     end
 
-    # CPU time so far in seconds, of all threads, from the outside.
-    def cpu = Process.clock_gettime(((~@pid) << 3) | 2)
+    # Tells a server of ours to end.
+    def close_stdin = @stdin.close
 
-    # A field of /proc/PID/status in bytes, such as VmHWM.
-    def status_bytes(field) = File.read("/proc/#{@pid}/status")[/^#{field}:\s+(\d+) kB/, 1].to_i * 1024
+    # Ends it, by the end of its stdin and then by signals, if it hasn't ended. After a failure
+    # or ctrl-C there is little patience.
+    def stop
+      @stdin.close
+      wait($ERROR_INFO ? 0.2 : GRACE) || signal(:TERM) || signal(:KILL)
+      [@stdout, @stderr].compact.each(&:close)
+    end
 
     private
 
-    def name = @command.find { |word| word.end_with?(".rb") }&.then { File.basename(_1) } || @command.first(2).join(" ")
+    def name
+      script = @command.find { |word| word.end_with?(".rb") }
+      script ? script.delete_prefix("#{ROOT}/") : @command.first(2).join(" ")
+    end
 
     def signal(signal)
-      warn "#{name}: did not end, sending SIG#{signal}"
+      warn "#{name}: did not end, sending SIG#{signal}" unless $ERROR_INFO
       Process.kill(signal, @pid)
       wait(GRACE)
     end

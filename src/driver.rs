@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::thread::ThreadId;
 
 use io_uring::{opcode, squeue, types};
 
@@ -31,8 +31,8 @@ pub trait Sink<T> {
 
 /// A ring with its ops and timers, owned by one thread.
 pub struct Driver<T> {
-    // Declared first, closed first: the kernel lets go before the memory of ops is released.
-    ring: Ring,
+    // Dropped by hand: before the memory of ops is released, and not at all in a forked child.
+    ring: ManuallyDrop<Ring>,
     ops: OpTable<T>,
     timers: crate::timer::TimerHeap,
     waker: Waker,
@@ -41,8 +41,10 @@ pub struct Driver<T> {
     /// Cancels that could not be queued yet.
     unsent_cancels: VecDeque<OpKey>,
     total_ops: u64,
-    owner: ThreadId,
+    owner: u64,
     fork_generation: u32,
+    /// The ring's descriptor, for a forked child to close once.
+    inherited_fd: Option<RawFd>,
 }
 
 impl<T> Driver<T> {
@@ -53,10 +55,11 @@ impl<T> Driver<T> {
     pub fn new(config: &RingConfig) -> Result<Self, SetupError> {
         fork::watch();
         let ring = Ring::new(config)?;
+        let inherited_fd = Some(ring.as_raw_fd());
         let waker = Waker::new()
             .map_err(|error| SetupError::diagnose(error.raw_os_error().unwrap_or(0)))?;
         Ok(Self {
-            ring,
+            ring: ManuallyDrop::new(ring),
             ops: OpTable::default(),
             timers: crate::timer::TimerHeap::default(),
             inbox: Inbox::new(waker.clone()),
@@ -64,8 +67,9 @@ impl<T> Driver<T> {
             wake_armed: false,
             unsent_cancels: VecDeque::new(),
             total_ops: 0,
-            owner: std::thread::current().id(),
+            owner: crate::sys::thread_token(),
             fork_generation: fork::generation(),
+            inherited_fd,
         })
     }
 
@@ -365,10 +369,26 @@ impl<T> Driver<T> {
         self.ops.in_kernel() == 0
     }
 
+    /// In a forked child: gives up the parent's ring and hands the ops' binding values back. The
+    /// ring's memory was not inherited: its addresses may belong to something else by now, so
+    /// nothing is unmapped.
+    pub fn disown(&mut self) -> Vec<T> {
+        self.close_inherited();
+        self.ops.leak();
+        self.ops.clear()
+    }
+
+    fn close_inherited(&mut self) {
+        if let Some(fd) = self.inherited_fd.take() {
+            // The descriptor may have been closed by the child already.
+            let _ = crate::sys::close(fd);
+        }
+    }
+
     /// Whether the calling thread is the one that opened the ring.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        self.owner == std::thread::current().id()
+        self.owner == crate::sys::thread_token()
     }
 }
 
@@ -395,6 +415,12 @@ impl<T> Drop for Driver<T> {
         };
         if !reaped {
             self.ops.leak();
+        }
+        if self.is_usable() {
+            // SAFETY: the last use of the field.
+            unsafe { ManuallyDrop::drop(&mut self.ring) };
+        } else {
+            self.close_inherited();
         }
     }
 }

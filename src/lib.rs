@@ -15,6 +15,7 @@ pub mod fork;
 pub mod net;
 pub mod offload;
 pub mod op;
+pub mod resolve;
 pub mod ring;
 pub mod runqueue;
 pub mod splice;

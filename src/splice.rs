@@ -1,1 +1,1 @@
-//! Transfers.
+//! Transfers between two descriptors through a pipe, as pure state machines.

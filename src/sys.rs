@@ -1,6 +1,20 @@
 //! Small syscalls that never wait, and errno.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static THREAD: u64 = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A number of the calling native thread that no other thread of the process ever gets. Cheaper
+/// to ask for than `std::thread::current().id()`, as it is asked for at every op.
+#[must_use]
+pub fn thread_token() -> u64 {
+    THREAD.with(|token| *token)
+}
 
 /// The calling thread's errno.
 #[must_use]
@@ -29,4 +43,41 @@ pub fn close(fd: RawFd) -> Result<(), i32> {
 /// The calling thread's errno when `result` is negative.
 pub fn check(result: i32) -> Result<i32, i32> {
     if result < 0 { Err(errno()) } else { Ok(result) }
+}
+
+/// Writes what can be written without waiting: `pwritev2(RWF_NOWAIT)` at the descriptor's own
+/// position.
+///
+/// # Safety
+/// `len` bytes at `ptr` are readable.
+///
+/// # Errors
+/// EAGAIN where it would have to wait, EOPNOTSUPP where the file can't tell, and what `write(2)`
+/// says otherwise.
+pub unsafe fn write_now(fd: RawFd, ptr: *const u8, len: usize) -> Result<usize, i32> {
+    let iov = libc::iovec { iov_base: ptr.cast_mut().cast(), iov_len: len };
+    // SAFETY: passed on from this function's own contract.
+    let written = unsafe { libc::pwritev2(fd, &raw const iov, 1, -1, libc::RWF_NOWAIT) };
+    usize::try_from(written).map_err(|_| errno())
+}
+
+/// `pidfd_open(2)`.
+///
+/// # Errors
+/// ESRCH for a pid that is not there.
+pub fn pidfd_open(pid: i32) -> Result<RawFd, i32> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(errno)
+}
+
+/// `waitid(2)` that waits; for worker threads. 0, or a negated errno.
+#[must_use]
+pub fn waitid_blocking(idtype: u32, id: u32, options: i32) -> i32 {
+    // SAFETY: all zeroes is a valid siginfo_t, and it lives across the call.
+    let result = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(idtype, id, &raw mut info, options)
+    };
+    if result == 0 { 0 } else { -errno() }
 }

@@ -42,7 +42,8 @@ end
 
 result = measure.call(ops).transform_values do |list|
   sorted = list.sort
-  { count: sorted.size, p50_us: sorted[sorted.size / 2], p99_us: sorted[sorted.size * 99 / 100], max_us: sorted.last }
+  count = sorted.size
+  { count:, p50_us: sorted[count / 2], p99_us: sorted[count * 99 / 100], max_us: sorted.last }
 end
 puts JSON.generate(result)
 $stdout.flush

@@ -32,15 +32,16 @@ module Pipes
     received = yield WARMUP
     abort "warm-up: #{received} messages received" unless received == WARMUP * PAIRS
     GC.start
-    wall, cpu = clocks
+    before = read_clocks
     received = yield MESSAGES
-    wall, cpu = clocks.zip([wall, cpu]).map { |now, before| now - before }
+    wall, cpu = read_clocks.zip(before).map { |now, start| now - start }
     abort "#{received} messages received" unless received == MESSAGES * PAIRS
     puts JSON.generate(messages: received, wall_ns: wall, cpu_ns: cpu)
   end
 
-  def clocks
-    [Process::CLOCK_MONOTONIC, Process::CLOCK_PROCESS_CPUTIME_ID].map { Process.clock_gettime(_1, :nanosecond) }
+  def read_clocks
+    clocks = [Process::CLOCK_MONOTONIC, Process::CLOCK_PROCESS_CPUTIME_ID]
+    clocks.map { |clock| Process.clock_gettime(clock, :nanosecond) }
   end
 
   # Pairs of IO objects, each [reader, writer], for the variants that use Ruby's IO.

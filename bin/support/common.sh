@@ -26,9 +26,9 @@ apt_install() {
   say "installing ${missing[*]}"
   local log
   log=$(mktemp)
-  if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+  if ! apt_get_install "${missing[@]}" >"$log" 2>&1; then
     apt-get update -q >>"$log" 2>&1 || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1 || {
+    apt_get_install "${missing[@]}" >"$log" 2>&1 || {
       tail -n 30 "$log"
       rm -f "$log"
       die "could not install: ${missing[*]}" "apt-get update && apt-get install ${missing[*]}"
@@ -36,3 +36,14 @@ apt_install() {
   fi
   rm -f "$log"
 }
+
+# Some packages are servers: they are wanted as programs, so apt is told not to start them.
+apt_get_install() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+)

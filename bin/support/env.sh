@@ -38,7 +38,9 @@ use_bundler() { export BUNDLE_GEMFILE="$PROJECT_ROOT/Gemfile" BUNDLE_PATH="$CACH
 # use_rspec SOURCE
 use_rspec() {
   # Not the `rspec` command: its first line would pick whichever Ruby comes first on PATH.
-  RSPEC=("$RUBY" -r rspec/core -e 'RSpec::Core::Runner.invoke' --)
+  # RSpec looks at its own name to decide whether spec/ is the default.
+  # shellcheck disable=SC2016
+  RSPEC=("$RUBY" -r rspec/core -e '$0 = "rspec"; RSpec::Core::Runner.invoke' --)
   case $1 in
     bundler)
       use_bundler

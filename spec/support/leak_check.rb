@@ -42,10 +42,12 @@ module SpecSupport
       end
     end
 
+    # RSpec itself lets go of these only after the last hook. The memoized values are cleared in
+    # place, because the group keeps a second reference to their table.
     def forget_state_of(instance)
+      instance.instance_variable_get(:@__memoized)&.instance_variable_get(:@memoized)&.clear
       names = instance.instance_variables.reject { |name| name.start_with?("@__") }
       names.each { |name| instance.remove_instance_variable(name) }
-      instance.__send__(:__init_memoized)
     end
 
     def verify(before)

@@ -14,6 +14,9 @@ module SpecSupport
     LIMIT_SECONDS = 30
     # How much later than the thread the process outside takes over.
     GRACE_SECONDS = 10
+    # Between examples (before(:context) hooks), and at the end until the process is gone.
+    BETWEEN_SECONDS = 900
+    EXIT_SECONDS = 60
     POLL_SECONDS = 0.5
     SCRIPT = File.expand_path("watchdog.sh", __dir__)
 
@@ -21,11 +24,13 @@ module SpecSupport
 
     def install(config)
       config.before(:suite) { Watchdog.start }
+      config.after(:suite) { Watchdog.tell_keeper(EXIT_SECONDS) }
       config.around { |example| Watchdog.watch(example) { example.run } }
     end
 
     def start
       @keeper = open_keeper
+      tell_keeper(BETWEEN_SECONDS)
       @thread = Thread.new { poll }
       @thread.name = "spec watchdog"
     end
@@ -48,7 +53,7 @@ module SpecSupport
       yield
     ensure
       @watched = nil
-      tell_keeper(0)
+      tell_keeper(BETWEEN_SECONDS)
     end
 
     def tell_keeper(seconds) = @keeper.syswrite("#{seconds}\n")

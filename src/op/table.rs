@@ -353,6 +353,12 @@ impl<T> OpTable<T> {
         slot.data.take()
     }
 
+    /// Empties the table of a forked child: the binding values of all ops.
+    pub(crate) fn clear(&mut self) -> Vec<T> {
+        let indexes = self.keys().into_iter().map(|key| key.index);
+        indexes.collect::<Vec<_>>().into_iter().filter_map(|index| self.free(index)).collect()
+    }
+
     /// Gives up everything that the kernel may still write to, without releasing it.
     pub(crate) fn leak(&mut self) {
         for slot in &mut self.slots {

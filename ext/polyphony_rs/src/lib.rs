@@ -1,8 +1,30 @@
-//! Ruby bindings.
-use magnus::{Error, Ruby};
+//! Ruby bindings of polyphony-core: `UringMachine`, its `Fiber::Scheduler`, and the native parts
+//! of Polyphony.
 
-#[magnus::init]
-fn init(ruby: &Ruby) -> Result<(), Error> {
-    ruby.define_module("PolyphonySkeleton")?;
+mod clock;
+mod errors;
+mod machine;
+mod ruby;
+mod scheduler;
+
+use magnus::rb_sys::AsRawValue;
+use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
+
+
+/// Called by Ruby when the library is loaded.
+///
+/// # Errors
+/// What defining classes may raise.
+#[magnus::init(name = "polyphony_rs")]
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let um = ruby.define_class("UringMachine", ruby.class_object())?;
+    let error: ExceptionClass = um.define_error("Error", ruby.exception_standard_error())?;
+    let unsupported = um.define_error("UnsupportedError", error)?;
+    errors::init(error.as_raw(), unsupported.as_raw());
+    ruby::fiber::init();
+    let thread: RClass = ruby.class_object().const_get("Thread")?;
+    machine::init(um.as_raw(), thread.as_raw());
+    let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
+    scheduler::init(scheduler.as_raw());
     Ok(())
 }

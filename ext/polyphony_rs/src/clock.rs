@@ -1,0 +1,23 @@
+//! The clock that deadlines are in. The core never reads one.
+
+/// Monotonic nanoseconds.
+pub(crate) fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid out pointer.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    // Both are positive on this clock.
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// The deadline `seconds` from now. Anything beyond a few hundred years is as good as for ever.
+pub(crate) fn after(seconds: f64) -> u64 {
+    now().saturating_add(nanoseconds(seconds))
+}
+
+/// Seconds as nanoseconds: negative and NaN are 0, too many saturate.
+pub(crate) fn nanoseconds(seconds: f64) -> u64 {
+    // The cast saturates.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let nanoseconds = (seconds * 1e9) as u64;
+    nanoseconds
+}

@@ -1,0 +1,181 @@
+//! The one place where an error becomes a Ruby exception.
+
+use std::os::raw::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use polyphony_core::error::SetupError;
+use rb_sys::VALUE;
+
+use crate::ruby::value::{integer, string, utf8};
+use crate::ruby::{NIL, protect, value};
+
+/// What a method ends with when it doesn't return.
+pub(crate) enum Raise {
+    /// An exception that was caught on its way and goes on.
+    Exception(VALUE),
+    /// Anything else on its way: break, throw, a dying thread. The VM's state.
+    Jump(c_int),
+    /// The `Errno` exception of a syscall or op.
+    Errno(i32),
+    /// An exception of ours, by kind and message.
+    Error(Kind, String),
+}
+
+/// Classes of exceptions that this extension makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Argument,
+    Type,
+    Range,
+    Io,
+    IoTimeout,
+    LocalJump,
+    Runtime,
+    /// `UM::Error`
+    Um,
+    /// `UM::UnsupportedError`
+    Unsupported,
+}
+
+/// The usual result of what talks to Ruby.
+pub(crate) type Outcome<T = VALUE> = Result<T, Raise>;
+
+static UM_ERROR: AtomicU64 = AtomicU64::new(0);
+static UNSUPPORTED_ERROR: AtomicU64 = AtomicU64::new(0);
+
+/// Remembers the classes that are defined in Ruby.
+pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE) {
+    for (class, slot) in [(um_error, &UM_ERROR), (unsupported_error, &UNSUPPORTED_ERROR)] {
+        // SAFETY: during initialisation; a registered object never moves.
+        unsafe { rb_sys::rb_gc_register_mark_object(class) };
+        slot.store(class, Ordering::Relaxed);
+    }
+}
+
+impl Kind {
+    fn class(self) -> VALUE {
+        // SAFETY: the classes are constants of the VM.
+        unsafe {
+            match self {
+                Self::Argument => rb_sys::rb_eArgError,
+                Self::Type => rb_sys::rb_eTypeError,
+                Self::Range => rb_sys::rb_eRangeError,
+                Self::Io => rb_sys::rb_eIOError,
+                Self::IoTimeout => rb_sys::rb_eIOTimeoutError,
+                Self::LocalJump => rb_sys::rb_eLocalJumpError,
+                Self::Runtime => rb_sys::rb_eRuntimeError,
+                Self::Um => UM_ERROR.load(Ordering::Relaxed),
+                Self::Unsupported => UNSUPPORTED_ERROR.load(Ordering::Relaxed),
+            }
+        }
+    }
+}
+
+impl Raise {
+    pub(crate) fn argument_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Argument, message.into())
+    }
+
+    pub(crate) fn type_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Type, message.into())
+    }
+
+    pub(crate) fn range_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Range, message.into())
+    }
+
+    pub(crate) fn io_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Io, message.into())
+    }
+
+    pub(crate) fn io_timeout() -> Self {
+        Self::Error(Kind::IoTimeout, "Blocking operation timed out!".into())
+    }
+
+    pub(crate) fn local_jump_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::LocalJump, message.into())
+    }
+
+    pub(crate) fn um_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Um, message.into())
+    }
+
+    /// A panic of ours.
+    pub(crate) fn bug(panic: &str) -> Self {
+        Self::Error(Kind::Runtime, format!("bug in polyphony-rs: {panic}"))
+    }
+
+    /// The exception object, for storing or scheduling. `Jump` has none.
+    pub(crate) fn into_exception(self) -> Option<VALUE> {
+        match self {
+            Self::Exception(exception) => Some(exception),
+            Self::Jump(_) => None,
+            // SAFETY: under protect; no message is passed.
+            Self::Errno(errno) => {
+                protect(|| unsafe { rb_sys::rb_syserr_new(errno, std::ptr::null()) }).ok()
+            }
+            Self::Error(kind, message) => {
+                let message = utf8(&message);
+                value::instance(kind.class(), &[message]).ok()
+            }
+        }
+    }
+
+    /// Leaves the method by raising. Nothing owned may be alive in the frames that this unwinds.
+    pub(crate) fn throw(self) -> ! {
+        let state = match self {
+            Self::Jump(state) => Some(state),
+            _ => None,
+        };
+        // Consumes `self`, so that no String is alive below.
+        let exception = self.into_exception();
+        // SAFETY: called at the outermost frame of a method, which owns nothing any more.
+        unsafe {
+            if let Some(state) = state {
+                rb_sys::rb_jump_tag(state);
+            }
+            match exception {
+                Some(exception) => rb_sys::rb_exc_raise(exception),
+                None => rb_sys::rb_memerror(),
+            }
+        }
+    }
+}
+
+impl From<i32> for Raise {
+    /// A positive errno.
+    fn from(errno: i32) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl From<std::io::Error> for Raise {
+    fn from(error: std::io::Error) -> Self {
+        Self::Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl From<SetupError> for Raise {
+    fn from(error: SetupError) -> Self {
+        Self::Error(Kind::Unsupported, error.to_string())
+    }
+}
+
+/// A result as the kernel gives it: a count or descriptor, or a negated errno.
+pub(crate) fn check(result: i32) -> Outcome<i32> {
+    if result < 0 { Err(Raise::Errno(-result)) } else { Ok(result) }
+}
+
+/// The same as an Integer.
+pub(crate) fn integer_or_errno(result: i32) -> Outcome {
+    check(result).map(|count| integer(i64::from(count)))
+}
+
+/// Text of a value for a message: `inspect`, or its class where that fails.
+pub(crate) fn inspect(of: VALUE) -> String {
+    let text = value::call(of, c"inspect", &[]).unwrap_or_else(|_| string(b"#<?>"));
+    if text == NIL || !value::is_string(text) {
+        return "#<?>".into();
+    }
+    String::from_utf8_lossy(&value::bytes_of(text)).into_owned()
+}

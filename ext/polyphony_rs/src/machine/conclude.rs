@@ -1,0 +1,145 @@
+//! Waiting for an op to its end, and what happens when the waiter is interrupted.
+
+use polyphony_core::op::{OpKey, Progress};
+use rb_sys::VALUE;
+
+use super::Machine;
+use super::park::Resume;
+use crate::errors::{Outcome, Raise};
+use crate::ruby::{UNDEF, value};
+
+/// How a wait ended.
+pub(crate) enum Waited {
+    /// With a result: non-negative, or a negated errno.
+    Done(i32),
+    /// The op's deadline passed; it goes on.
+    TimedOut,
+    /// The fiber was given something else to do. With it the result that the op had all the
+    /// same, where its end was awaited.
+    Interrupted(Interruption, Option<i32>),
+}
+
+/// What a waiting fiber was interrupted with.
+pub(crate) enum Interruption {
+    /// Scheduled with a value (not an exception).
+    Value(VALUE),
+    /// To be raised.
+    Raise(Raise),
+}
+
+/// What to do with an op whose waiter is interrupted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnInterrupt {
+    /// The kernel may write to the caller's memory: cancel, and wait for the last completion.
+    AwaitCancel,
+    /// Cancel and forget; a late result is discarded.
+    Abandon,
+}
+
+impl Interruption {
+    /// What the interrupted call ends with: the value, or the exception.
+    pub(crate) fn conclude(self) -> Outcome {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Raise(raise) => Err(raise),
+        }
+    }
+
+    /// The meaning of a scheduled value: an exception is raised.
+    pub(crate) fn of(scheduled: VALUE) -> Self {
+        if value::is_exception(scheduled) {
+            Self::Raise(Raise::Exception(scheduled))
+        } else {
+            Self::Value(scheduled)
+        }
+    }
+
+    /// The meaning of a timeout's value: a class of exceptions is instantiated.
+    pub(crate) fn of_timeout(value: VALUE) -> Self {
+        if !value::is_exception_class(value) {
+            return Self::of(value);
+        }
+        match value::instance(value, &[]) {
+            Ok(exception) => Self::of(exception),
+            Err(raise) => Self::Raise(raise),
+        }
+    }
+}
+
+impl Machine {
+    /// Parks until something concerns this fiber beyond "look at your ops": `None` is just that.
+    pub(crate) fn park_interruptible(&self) -> Option<Interruption> {
+        match self.park() {
+            Ok(Resume::Op | Resume::Unblock | Resume::Return) => None,
+            Ok(Resume::Value(scheduled)) => Some(Interruption::of(scheduled)),
+            Ok(Resume::Expired(value)) => Some(Interruption::of_timeout(value)),
+            Err(raise) => Some(Interruption::Raise(raise)),
+        }
+    }
+
+    /// Waits for the next result of an op.
+    pub(crate) fn wait_for(&self, key: OpKey, on_interrupt: OnInterrupt) -> Waited {
+        loop {
+            let interruption = self.park_interruptible();
+            if let Some(interruption) = interruption {
+                let late = self.stop(key, on_interrupt);
+                return Waited::Interrupted(interruption, late);
+            }
+            match self.take(key) {
+                Progress::Result(completion, _) => return Waited::Done(completion.result),
+                Progress::TimedOut => return Waited::TimedOut,
+                Progress::Gone => return Waited::Done(-libc::ECANCELED),
+                Progress::Pending => {}
+            }
+        }
+    }
+
+    /// Ends an op before its time. With [`OnInterrupt::AwaitCancel`] it comes back when the
+    /// kernel has let go; the result is returned if there was one.
+    pub(crate) fn stop(&self, key: OpKey, how: OnInterrupt) -> Option<i32> {
+        if how == OnInterrupt::Abandon {
+            self.abandon(key);
+            return None;
+        }
+        self.cancel(key);
+        let mut late = Vec::new();
+        let result = loop {
+            match self.take(key) {
+                Progress::Result(completion, true) => break Some(completion.result),
+                Progress::Result(_, false) => continue,
+                Progress::Gone => break None,
+                Progress::Pending | Progress::TimedOut => {}
+            }
+            match self.park() {
+                Ok(Resume::Op | Resume::Unblock | Resume::Return) => {}
+                Ok(Resume::Value(value) | Resume::Expired(value)) => late.push(value),
+                // The first exception stands; a later one comes at the next wait.
+                Err(Raise::Exception(exception)) => late.push(exception),
+                // The thread is dying: no time to wait. The machine keeps the memory.
+                Err(_) => {
+                    self.abandon(key);
+                    break None;
+                }
+            }
+        };
+        let me = crate::ruby::fiber::current();
+        for value in late {
+            self.schedule(me, value);
+        }
+        result
+    }
+
+    /// Waits for an op and turns its result into the method's.
+    pub(crate) fn conclude(
+        &self,
+        key: OpKey,
+        on_interrupt: OnInterrupt,
+        done: impl FnOnce(i32) -> Outcome,
+    ) -> Outcome {
+        match self.wait_for(key, on_interrupt) {
+            Waited::Done(result) => done(result),
+            Waited::TimedOut => Ok(UNDEF),
+            Waited::Interrupted(interruption, _) => interruption.conclude(),
+        }
+    }
+}

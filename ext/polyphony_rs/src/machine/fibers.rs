@@ -1,0 +1,141 @@
+//! Making fibers run: `spin`, `schedule`, `snooze`, `yield`, `switch`, `terminate`, `wakeup`.
+
+use rb_sys::VALUE;
+
+use super::spun::{self, Spun, Uncaught};
+use super::{Interruption, Machine};
+use crate::errors::{Outcome, Raise};
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::{NIL, fiber, value};
+
+impl Machine {
+    /// A fiber for `body`, runnable at once, but not run before the caller waits.
+    pub(crate) fn spin(this: VALUE, body: VALUE, argument: VALUE, class: VALUE) -> Outcome {
+        let machine = Self::of(this)?;
+        let fiber = spun::create(this, body, class, Uncaught::Keep)?;
+        machine.schedule(fiber, argument);
+        Ok(fiber)
+    }
+
+    /// A fiber for `body`, run at once up to its first wait; what it fails with is reported.
+    pub(crate) fn spin_now(this: VALUE, body: VALUE, scheduler: VALUE) -> Outcome {
+        let machine = Self::of(this)?;
+        let fiber = spun::create(this, body, fiber::class(), Uncaught::Report(scheduler))?;
+        machine.start_now(fiber)?;
+        Ok(fiber)
+    }
+
+    /// Lets the others run; comes back behind them.
+    pub(crate) fn snooze(&self) -> Outcome {
+        self.schedule(fiber::current(), NIL);
+        self.yield_turn()
+    }
+
+    /// Parks until scheduled: the value it is scheduled with, or its exception.
+    pub(crate) fn yield_turn(&self) -> Outcome {
+        loop {
+            match self.park_interruptible() {
+                None => {}
+                Some(Interruption::Value(value)) => return Ok(value),
+                Some(Interruption::Raise(raise)) => return Err(raise),
+            }
+        }
+    }
+}
+
+fn spin(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(0, 2)?;
+    let body = value::block()?;
+    let class = match args.get(1) {
+        NIL => fiber::class(),
+        class if value::is_class(class) => class,
+        _ => return Err(Raise::type_error("class must be Fiber or a subclass of it")),
+    };
+    Machine::spin(this, body, args.get(0), class)
+}
+
+/// Runs the block in the running fiber as the body of `fiber` (for schedulers of one's own).
+fn run(this: VALUE, of: VALUE) -> Outcome {
+    Machine::of(this)?;
+    if !value::is_fiber(of) {
+        return Err(Raise::type_error("a Fiber is needed"));
+    }
+    let body = value::block()?;
+    match Spun::of(of) {
+        Some(spun) => spun::run(of, spun, || fiber::call_proc(body, NIL))?,
+        None => fiber::call_proc(body, NIL)?,
+    };
+    Ok(of)
+}
+
+fn schedule(this: VALUE, target: VALUE, with: VALUE) -> Outcome {
+    let machine = Machine::any(this)?;
+    if !value::is_fiber(target) {
+        return Err(Raise::type_error("a Fiber is needed"));
+    }
+    if !machine.survives_fork() {
+        return Err(Raise::um_error("this machine was made before a fork"));
+    }
+    machine.schedule(target, with);
+    Ok(this)
+}
+
+fn snooze(this: VALUE) -> Outcome {
+    Machine::of(this)?.snooze()
+}
+
+fn yield_turn(this: VALUE) -> Outcome {
+    Machine::of(this)?.yield_turn()
+}
+
+/// Schedules `UM::Terminate` into each fiber that has not ended.
+fn terminate(this: VALUE, args: Args) -> Outcome {
+    let machine = Machine::of(this)?;
+    let module = value::call(this, c"class", &[])?;
+    let exception = value::call(module, c"const_get", &[value::symbol(c"TERMINATE_EXCEPTION")])?;
+    for target in flatten(args)? {
+        if !value::is_fiber(target) {
+            return Err(Raise::type_error("a Fiber is needed"));
+        }
+        if fiber::alive(target) {
+            machine.schedule(target, exception);
+        }
+    }
+    Ok(this)
+}
+
+/// Fibers given one by one, or as one Enumerable.
+pub(super) fn flatten(args: Args) -> Outcome<Vec<VALUE>> {
+    let given = args.all();
+    let [only] = given else { return Ok(given.to_vec()) };
+    if value::is_fiber(*only) || value::is_proc(*only) {
+        return Ok(vec![*only]);
+    }
+    let array = value::call(*only, c"to_a", &[])
+        .map_err(|_| Raise::type_error("fibers, procs or an Enumerable of them are needed"))?;
+    Ok((0..value::array_len(array)).map(|index| value::at(array, index)).collect())
+}
+
+/// From any thread: a waiting machine looks at its runqueue.
+fn wakeup(this: VALUE) -> Outcome {
+    Machine::any(this)?.wake_if_waiting();
+    Ok(NIL)
+}
+
+fn fiber_set(this: VALUE) -> Outcome {
+    let fibers: Vec<_> = Machine::any(this)?.state().borrow().fibers.iter().copied().collect();
+    let array = value::array_of(&fibers);
+    value::call(array, c"to_set", &[])
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"spin", method!(spin, -1));
+    define(class, c"run", method!(run, 1));
+    define(class, c"schedule", method!(schedule, 2));
+    define(class, c"snooze", method!(snooze, 0));
+    define(class, c"yield", method!(yield_turn, 0));
+    define(class, c"switch", method!(yield_turn, 0));
+    define(class, c"terminate", method!(terminate, -1));
+    define(class, c"wakeup", method!(wakeup, 0));
+    define(class, c"fiber_set", method!(fiber_set, 0));
+}

@@ -1,0 +1,167 @@
+//! `open`, `close`, `read`, `write`.
+
+use std::os::fd::RawFd;
+
+use polyphony_core::op::{Open, Read, Write};
+use rb_sys::VALUE;
+
+use super::{Machine, OnInterrupt, State, Waited};
+use crate::errors::{Outcome, Raise, check, integer_or_errno};
+use crate::ruby::buffer::{self, Source, Target};
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::{NIL, value};
+
+/// The descriptor's own position.
+pub(crate) const CURRENT_POSITION: u64 = u64::MAX;
+/// Most bytes of one op: what the kernel moves at once (`MAX_RW_COUNT`).
+pub(crate) const MAX_LEN: usize = 0x7fff_f000;
+
+pub(crate) fn fd_of(argument: VALUE) -> Outcome<RawFd> {
+    value::int32(argument, "fd")
+}
+
+/// A byte count that must not be negative.
+pub(crate) fn length(argument: VALUE, what: &str) -> Outcome<usize> {
+    let number = value::fixnum(argument)
+        .ok_or_else(|| Raise::type_error(format!("{what} must be an Integer")))?;
+    usize::try_from(number)
+        .map_err(|_| Raise::argument_error(format!("{what} must not be negative: {number}")))
+}
+
+/// How many bytes to send: nil and -1 mean all.
+pub(crate) fn optional_length(argument: VALUE) -> Outcome<Option<usize>> {
+    match argument {
+        NIL => Ok(None),
+        _ if value::fixnum(argument) == Some(-1) => Ok(None),
+        _ => length(argument, "length").map(Some),
+    }
+}
+
+/// A position in a file: nil and -1 mean the descriptor's own.
+fn file_offset(argument: VALUE) -> Outcome<u64> {
+    match argument {
+        NIL => Ok(CURRENT_POSITION),
+        _ if value::fixnum(argument) == Some(-1) => Ok(CURRENT_POSITION),
+        _ => length(argument, "file offset").map(|offset| offset as u64),
+    }
+}
+
+/// The length of an op's memory as the kernel takes it; longer requests are cut short.
+pub(crate) fn op_len(len: usize) -> u32 {
+    // At most MAX_LEN, which fits.
+    u32::try_from(len.min(MAX_LEN)).unwrap_or(0)
+}
+
+impl Machine {
+    /// Waits for an op that fills `target`: the number of bytes. What had come in when the wait
+    /// was interrupted is in the buffer all the same.
+    pub(crate) fn conclude_target(
+        &self,
+        key: polyphony_core::op::OpKey,
+        target: Target,
+    ) -> Outcome {
+        match self.wait_for(key, OnInterrupt::AwaitCancel) {
+            Waited::Done(result) => {
+                let count = check(result)?;
+                target.finish(usize::try_from(count).unwrap_or(0))?;
+                Ok(value::integer(i64::from(count)))
+            }
+            Waited::TimedOut => Ok(NIL),
+            Waited::Interrupted(interruption, late) => {
+                if let Some(count) = late.and_then(|late| usize::try_from(late).ok()) {
+                    target.finish(count)?;
+                }
+                interruption.conclude()
+            }
+        }
+    }
+
+    /// Closes a descriptor: what is in flight on it ends first, and the other side sees it
+    /// before the next operation.
+    pub(crate) fn close(&self, fd: RawFd) -> Outcome<()> {
+        {
+            let State { driver, queues, .. } = &mut *self.state().borrow_mut();
+            driver.cancel_fd(fd, queues)?;
+            driver.count_direct_op();
+        }
+        polyphony_core::sys::close(fd).map_err(Raise::Errno)
+    }
+}
+
+fn open(this: VALUE, path: VALUE, flags: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let path = buffer::c_string(path, "path")?;
+    let op = Open { path, flags: value::int32(flags, "flags")?, mode: 0o666 };
+    // SAFETY: the path moves into the op's own memory.
+    let key = unsafe { machine.submit(op, buffer::Loan::NONE) }?;
+    let opened = machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)?;
+    let (true, Some(fd)) = (value::block_given(), value::fixnum(opened)) else {
+        return Ok(opened);
+    };
+    let result = value::yield_to_block(opened);
+    let closed = machine.close(RawFd::try_from(fd).unwrap_or(-1));
+    let result = result?;
+    closed?;
+    Ok(result)
+}
+
+fn close(this: VALUE, fd: VALUE) -> Outcome {
+    Machine::of(this)?.close(fd_of(fd)?)?;
+    Ok(fd)
+}
+
+/// `read(fd, buffer, maxlen, buffer_offset = 0, file_offset = -1)`
+fn read(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(3, 5)?;
+    let machine = Machine::of(this)?;
+    let fd = fd_of(args.get(0))?;
+    let maxlen = length(args.get(2), "maxlen")?.min(MAX_LEN);
+    let offset = match args.get(3) {
+        NIL => 0,
+        given => i64::from(value::int32(given, "buffer offset")?),
+    };
+    let position = file_offset(args.get(4))?;
+    let target = buffer::lend_target(args.get(1), maxlen, offset)?;
+    let op = Read { fd, ptr: target.ptr, len: op_len(maxlen), offset: position };
+    // SAFETY: the loan keeps the buffer.
+    let key = unsafe { machine.submit(op, target.loan) }?;
+    machine.conclude_target(key, target)
+}
+
+/// `write(fd, buffer, len = nil, file_offset = nil)`
+fn write(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(2, 4)?;
+    let machine = Machine::of(this)?;
+    let fd = fd_of(args.get(0))?;
+    let len = optional_length(args.get(2))?;
+    let offset = file_offset(args.get(3))?;
+    let source = buffer::lend_source(args.get(1), len)?;
+    if source.is_empty() {
+        source.release();
+        return Ok(value::integer(0));
+    }
+    let key = machine.submit_source(source, |ptr, len| Write { fd, ptr, len, offset })?;
+    machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
+}
+
+impl Source {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Lent { len, .. } => *len == 0,
+            Self::Owned(bytes) => bytes.is_empty(),
+        }
+    }
+
+    pub(crate) fn release(self) {
+        if let Self::Lent { loan, .. } = self {
+            loan.release();
+        }
+    }
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"open", method!(open, 2));
+    define(class, c"close", method!(close, 1));
+    define(class, c"read", method!(read, -1));
+    define(class, c"write", method!(write, -1));
+}

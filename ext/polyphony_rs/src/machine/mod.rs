@@ -1,0 +1,421 @@
+//! `UM`: a ring, its runqueue and the fibers that wait on it, one per thread.
+//!
+//! Invariants:
+//!
+//! * All state is in [`State`] behind a `RefCell`. No borrow is alive across a call into Ruby,
+//!   so marking (which borrows) can happen at any such call.
+//! * The GVL guards it: other threads schedule fibers by pushing onto the runqueue while they
+//!   hold it, and write the eventfd if the owner is waiting without it.
+//! * Only the owner's thread, in the process that made the machine, touches the ring.
+
+mod conclude;
+mod fibers;
+mod files;
+mod join;
+mod metrics;
+mod offload;
+mod park;
+mod poll;
+mod queues;
+mod registry;
+mod sockets;
+mod spun;
+mod time;
+mod transfer;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use polyphony_core::driver::Driver;
+use polyphony_core::op::{Op, OpKey, Progress};
+use polyphony_core::ring::RingConfig;
+use rb_sys::VALUE;
+
+use crate::errors::{Outcome, Raise};
+use crate::ruby::buffer::{Loan, Source};
+use crate::ruby::method::{Args, define, define_singleton, method};
+use crate::ruby::typed::{self, DataType, Typed};
+use crate::ruby::{NIL, fiber, thread, value};
+
+pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
+pub(crate) use files::{CURRENT_POSITION, op_len};
+pub(crate) use park::Resume;
+pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE};
+use queues::{Entry, Kind, Queues};
+
+/// Default size of the submission queue, in SQEs.
+const DEFAULT_ENTRIES: u32 = 4096;
+
+static CLASS: AtomicU64 = AtomicU64::new(0);
+
+/// What the machine knows about an op in flight.
+pub(crate) struct Waiter {
+    /// The fiber to wake, nil where nobody waits.
+    pub(crate) fiber: VALUE,
+    /// Memory that the kernel uses.
+    pub(crate) loan: Loan,
+    pub(crate) role: Role,
+}
+
+/// What the end of an op means.
+#[derive(Clone, Copy)]
+pub(crate) enum Role {
+    /// The fiber goes on.
+    Wake,
+    /// A timeout block ran out: the value (or exception) is scheduled into the fiber.
+    Timeout(VALUE),
+}
+
+impl Waiter {
+    fn new(fiber: VALUE, loan: Loan) -> Self {
+        Self { fiber, loan, role: Role::Wake }
+    }
+
+    fn mark(&self) {
+        typed::mark(self.fiber);
+        typed::mark(self.loan.value);
+        if let Role::Timeout(value) = self.role {
+            typed::mark(value);
+        }
+    }
+}
+
+/// Everything behind the machine's `RefCell`.
+pub(crate) struct State {
+    pub(crate) driver: Driver<Waiter>,
+    pub(crate) queues: Queues,
+    /// Spun fibers that have not ended.
+    pub(crate) fibers: HashSet<VALUE>,
+    pub(crate) total_switches: u64,
+    pub(crate) total_waits: u64,
+}
+
+/// A machine.
+pub(crate) struct Machine {
+    state: RefCell<State>,
+    /// Size as given to `new`.
+    size: u32,
+    /// The fiber that interrupts are delivered to.
+    root: Cell<VALUE>,
+    /// The owner is waiting without the GVL (or about to).
+    waiting: Cell<bool>,
+    /// Who was just switched to, and why. Taken by the fiber that it names.
+    resumed: Cell<Option<(VALUE, Resume)>>,
+    /// Cached, as the sink of other threads' wakes.
+    wake_fd: RawFd,
+}
+
+static TYPE: DataType<Machine> = DataType::new();
+
+impl Typed for Machine {
+    const NAME: &'static std::ffi::CStr = c"UringMachine";
+
+    fn data_type() -> &'static DataType<Self> {
+        &TYPE
+    }
+
+    fn mark(&self) {
+        typed::mark(self.root.get());
+        if let Some((fiber, resume)) = self.resumed.get() {
+            typed::mark(fiber);
+            resume.mark();
+        }
+        let state = self.state.borrow();
+        state.driver.ops().iter().for_each(Waiter::mark);
+        state.queues.mark();
+        state.fibers.iter().copied().for_each(typed::mark);
+    }
+
+    fn size(&self) -> usize {
+        let state = self.state.borrow();
+        size_of::<Self>()
+            + state.driver.ops().high_water() * size_of::<Waiter>()
+            + state.fibers.capacity() * size_of::<VALUE>()
+    }
+
+    fn on_free(&mut self) {
+        registry::remove(self);
+    }
+}
+
+impl Machine {
+    /// The machine in an object: a TypeError for anything else, `UM::Error` for one that was not
+    /// initialised, that belongs to another thread, or that was made before a fork.
+    pub(crate) fn of(object: VALUE) -> Outcome<&'static Self> {
+        let machine = Self::any(object)?;
+        machine.check_usable()?;
+        Ok(machine)
+    }
+
+    /// The machine in an object, also from another thread or process.
+    pub(crate) fn any(object: VALUE) -> Outcome<&'static Self> {
+        typed::get::<Self>(object).ok_or_else(|| Raise::um_error("uninitialized machine"))
+    }
+
+    fn check_usable(&self) -> Outcome<()> {
+        let state = self.state.borrow();
+        if !state.driver.is_usable() {
+            return Err(Raise::um_error(
+                "this machine was made before a fork; the child needs a machine of its own",
+            ));
+        }
+        if !state.driver.is_owner() {
+            return Err(Raise::um_error("this machine belongs to another thread"));
+        }
+        Ok(())
+    }
+
+    /// Whether the machine exists in this process.
+    pub(crate) fn survives_fork(&self) -> bool {
+        self.state.borrow().driver.is_usable()
+    }
+
+    /// In a forked child: gives up the parent's ring, and gives back the Strings that were lent
+    /// to its ops.
+    pub(crate) fn disown(&self) {
+        let waiters = self.state.borrow_mut().driver.disown();
+        waiters.into_iter().for_each(|waiter| waiter.loan.release());
+    }
+
+    pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
+        let driver = Driver::new(config)?;
+        let wake_fd = driver.waker().as_raw_fd();
+        let state = State {
+            driver,
+            queues: Queues::default(),
+            fibers: HashSet::new(),
+            total_switches: 0,
+            total_waits: 0,
+        };
+        Ok(Self {
+            state: RefCell::new(state),
+            size,
+            root: Cell::new(fiber::current()),
+            waiting: Cell::new(false),
+            resumed: Cell::new(None),
+            wake_fd,
+        })
+    }
+
+    /// A machine as a Ruby object.
+    pub(crate) fn create() -> Outcome {
+        let config = RingConfig { entries: DEFAULT_ENTRIES, ..RingConfig::default() };
+        let machine = Self::new(&config, DEFAULT_ENTRIES)?;
+        let object = typed::wrap(CLASS.load(Ordering::Relaxed), machine);
+        registry::add(object);
+        Ok(object)
+    }
+
+    /// The running thread's own machine, made when first asked for (and anew after a fork).
+    pub(crate) fn of_thread() -> Outcome {
+        let name = value::intern(c"@__um_machine");
+        let existing = thread::local(name);
+        if existing != NIL {
+            let machine = Self::any(existing)?;
+            if machine.survives_fork() {
+                return Ok(existing);
+            }
+            machine.disown();
+        }
+        let object = Self::create()?;
+        thread::set_local(name, object)?;
+        Ok(object)
+    }
+
+    /// Appends an entry to the runqueue, from whichever thread.
+    fn enqueue(&self, entry: Entry) {
+        self.state.borrow_mut().queues.run.push(entry);
+        self.wake_if_waiting();
+    }
+
+    /// Makes a fiber runnable with a value. From any thread that holds the GVL.
+    pub(crate) fn schedule(&self, fiber: VALUE, value: VALUE) {
+        self.enqueue(Entry { fiber, value, kind: Kind::Schedule });
+    }
+
+    /// Makes a fiber runnable if it is blocked in the scheduler's `block`. From any thread.
+    pub(crate) fn unblock(&self, fiber: VALUE) {
+        self.enqueue(Entry { fiber, value: NIL, kind: Kind::Unblock });
+    }
+
+    pub(crate) fn wake_if_waiting(&self) {
+        if self.waiting.get() {
+            polyphony_core::ring::wake::wake_fd(self.wake_fd);
+        }
+    }
+
+    /// Queues an op for the running fiber.
+    ///
+    /// # Safety
+    /// What the op points to is kept by `loan` (or needs no keeping).
+    pub(crate) unsafe fn submit<O: Op>(&self, op: O, loan: Loan) -> Outcome<OpKey> {
+        let waiter = Waiter::new(fiber::current(), loan);
+        // SAFETY: the loan's value is marked by the op table and stays in place until the op's
+        // last CQE, when it is released.
+        let submitted = unsafe { self.state.borrow_mut().driver.submit(op, waiter) };
+        submitted.map_err(|errno| {
+            loan.release();
+            Raise::Errno(errno)
+        })
+    }
+
+    /// Queues an op of the running fiber that sends bytes.
+    pub(crate) fn submit_source<O: Op>(
+        &self,
+        source: Source,
+        op: impl FnOnce(*const u8, u32) -> O,
+    ) -> Outcome<OpKey> {
+        match source {
+            Source::Lent { ptr, len, loan } => {
+                let len = u32::try_from(len).unwrap_or(i32::MAX.cast_unsigned());
+                // SAFETY: the loan keeps what `ptr` points to.
+                unsafe { self.submit(op(ptr, len), loan) }
+            }
+            Source::Owned(bytes) => {
+                let waiter = Waiter::new(fiber::current(), Loan::NONE);
+                let mut state = self.state.borrow_mut();
+                state.driver.submit_owned(bytes, waiter, op).map_err(Raise::Errno)
+            }
+        }
+    }
+
+    /// Starts a wait that the kernel knows nothing of.
+    pub(crate) fn start_local(&self, deadline: Option<u64>, role: Role) -> OpKey {
+        let waiter = Waiter { fiber: fiber::current(), loan: Loan::NONE, role };
+        self.state.borrow_mut().driver.start_local(deadline, waiter)
+    }
+
+    /// Ends a local wait, from whichever thread.
+    pub(crate) fn complete_local(&self, key: OpKey, result: i32) {
+        {
+            let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+            driver.complete_local(key, result, queues);
+        }
+        self.wake_if_waiting();
+    }
+
+    /// The next result of an op; what it had borrowed is given back with its last one.
+    pub(crate) fn take(&self, key: OpKey) -> Progress {
+        let mut loan = Loan::NONE;
+        let progress =
+            self.state.borrow_mut().driver.take(key, |waiter: Waiter| loan = waiter.loan);
+        loan.release();
+        progress
+    }
+
+    /// Gives up interest in an op.
+    pub(crate) fn abandon(&self, key: OpKey) {
+        let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+        driver.abandon(key, queues);
+    }
+
+    /// Asks for an op to be stopped; its last completion is still to be awaited.
+    pub(crate) fn cancel(&self, key: OpKey) {
+        let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+        driver.cancel(key, queues);
+    }
+
+    pub(crate) fn state(&self) -> &RefCell<State> {
+        &self.state
+    }
+
+    /// Counts an op that was done by a plain syscall.
+    pub(crate) fn count_direct_op(&self) {
+        self.state.borrow_mut().driver.count_direct_op();
+    }
+
+    pub(crate) fn root(&self) -> VALUE {
+        self.root.get()
+    }
+}
+
+fn initialize(this: VALUE, args: Args) -> Outcome {
+    let (positional, keywords) = args.keywords();
+    positional.expect(0, 0)?;
+    let option = |name| keywords.map_or(NIL, |keywords| value::lookup(keywords, name));
+    let size = match option(c"size") {
+        NIL => DEFAULT_ENTRIES,
+        given => match value::int32(given, "size")? {
+            size @ 1.. => size.cast_unsigned(),
+            size => return Err(Raise::argument_error(format!("size must be positive: {size}"))),
+        },
+    };
+    let config = RingConfig {
+        entries: size,
+        sqpoll_idle: sqpoll_idle(option(c"sqpoll"))?,
+        ..RingConfig::default()
+    };
+    typed::put(this, Machine::new(&config, size)?);
+    registry::add(this);
+    Ok(this)
+}
+
+/// `sqpoll:`: true means a second; a number is the seconds that the kernel's thread stays awake.
+fn sqpoll_idle(option: VALUE) -> Outcome<Option<std::time::Duration>> {
+    if !value::truthy(option) {
+        return Ok(None);
+    }
+    let seconds =
+        if option == crate::ruby::TRUE { 1.0 } else { value::seconds(option)?.unwrap_or(0.0) };
+    if seconds == 0.0 {
+        return Ok(None);
+    }
+    std::time::Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(|_| Raise::argument_error("sqpoll must be true or a number of seconds"))
+}
+
+fn thread_machine(this: VALUE) -> Outcome {
+    if this == thread::current() {
+        return Machine::of_thread();
+    }
+    Ok(value::ivar(this, value::intern(c"@__um_machine")))
+}
+
+fn supported(_class: VALUE) -> Outcome {
+    let config = RingConfig { entries: 2, ..RingConfig::default() };
+    Ok(value::boolean(polyphony_core::ring::Ring::new(&config).is_ok()))
+}
+
+fn capabilities(_class: VALUE) -> Outcome {
+    let config = RingConfig { entries: 2, ..RingConfig::default() };
+    let hash = value::hash();
+    let ring = polyphony_core::ring::Ring::new(&config);
+    value::store(hash, value::symbol(c"io_uring"), value::boolean(ring.is_ok()));
+    match ring {
+        Ok(ring) => {
+            for (name, there) in ring.capabilities().entries() {
+                let name = value::call(value::utf8(name), c"to_sym", &[])?;
+                value::store(hash, name, value::boolean(there));
+            }
+        }
+        Err(error) => {
+            value::store(hash, value::symbol(c"reason"), value::utf8(&error.to_string()));
+        }
+    }
+    Ok(hash)
+}
+
+/// Defines the class's methods.
+pub(crate) fn init(class: VALUE, thread_class: VALUE) {
+    // SAFETY: during initialisation; a registered object never moves.
+    unsafe { rb_sys::rb_gc_register_mark_object(class) };
+    CLASS.store(class, Ordering::Relaxed);
+    registry::init();
+    typed::define_allocator::<Machine>(class);
+    define(class, c"initialize", method!(initialize, -1));
+    define_singleton(class, c"supported?", method!(supported, 0));
+    define_singleton(class, c"capabilities", method!(capabilities, 0));
+    define(thread_class, c"machine", method!(thread_machine, 0));
+    fibers::init(class);
+    files::init(class);
+    join::init(class);
+    metrics::init(class);
+    poll::init(class);
+    sockets::init(class);
+    spun::init();
+    time::init(class);
+    transfer::init(class);
+}

@@ -1,0 +1,319 @@
+//! Parking the running fiber and running the next one.
+//!
+//! There is no loop fiber: whoever parks switches straight to the next runnable fiber, and waits
+//! for completions itself when there is none. A fiber that ends gives control to the leaf of the
+//! root fiber's resume chain, which is parked in here as well. So every fiber that comes back
+//! from a switch first finds out whether it was meant: the one that switches says in
+//! `resumed` to whom and why.
+
+use polyphony_core::ring::wait::Outcome as WaitOutcome;
+use rb_sys::VALUE;
+
+use super::queues::{Entry, Kind};
+use super::{Machine, Role, State};
+use crate::errors::{Outcome, Raise};
+use crate::ruby::{NIL, fiber, nogvl, thread, typed, value};
+
+/// Why a parked fiber goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Resume {
+    /// One of its ops has something to say.
+    Op,
+    /// Scheduled with a value.
+    Value(VALUE),
+    /// A timeout block ran out: its exception (or class of one, or plain value).
+    Expired(VALUE),
+    /// Unblocked; means nothing to a fiber that is not blocked.
+    Unblock,
+    /// The fiber that it had started has parked.
+    Return,
+}
+
+impl Resume {
+    pub(super) fn mark(self) {
+        if let Self::Value(value) | Self::Expired(value) = self {
+            typed::mark(value);
+        }
+    }
+}
+
+/// A fiber to run, and why.
+struct Turn {
+    fiber: VALUE,
+    resume: Resume,
+}
+
+impl Machine {
+    /// Suspends the running fiber until it gets a turn. `Err`: an exception for it that did not
+    /// come through the runqueue (`Fiber#raise`, an interrupt).
+    pub(crate) fn park(&self) -> Outcome<Resume> {
+        self.check_usable()?;
+        let me = fiber::current();
+        loop {
+            let turn = self.next_turn(me)?;
+            if turn.fiber == me {
+                return Ok(turn.resume);
+            }
+            if let Some(resume) = self.switch_to(me, turn)? {
+                return Ok(resume);
+            }
+        }
+    }
+
+    /// Switches to a fiber. Comes back when the caller gets a turn (`Some`), or for no reason of
+    /// its own because some fiber ended (`None`: run the next one).
+    fn switch_to(&self, me: VALUE, turn: Turn) -> Outcome<Option<Resume>> {
+        let argument = match turn.resume {
+            Resume::Value(value) => value,
+            _ => NIL,
+        };
+        self.resumed.set(Some((turn.fiber, turn.resume)));
+        let Err(raise) = fiber::transfer(turn.fiber, argument) else {
+            return Ok(self.take_turn(me));
+        };
+        match self.resumed.get() {
+            // Meant for us: we were switched to by the runqueue, and an interrupt was handled
+            // on the way in.
+            Some((fiber, resume)) if fiber == me => {
+                self.resumed.set(None);
+                self.interrupt(me, raise)?;
+                Ok(Some(resume))
+            }
+            // Never arrived: that fiber can't be switched to.
+            Some((fiber, resume)) if fiber == turn.fiber && is_switch_error(&raise) => {
+                self.resumed.set(None);
+                self.deliver_elsewhere(fiber, resume)?;
+                Ok(None)
+            }
+            // Somebody raised in us, past the runqueue.
+            _ => Err(raise),
+        }
+    }
+
+    /// A fiber that has ended, or has resumed another one, can't be switched to. What was meant
+    /// for it is void, except an exception for one that is alive: the fiber that it has resumed
+    /// gets it, as with `Fiber#raise`.
+    fn deliver_elsewhere(&self, target: VALUE, resume: Resume) -> Outcome<()> {
+        let (Resume::Value(value) | Resume::Expired(value)) = resume else { return Ok(()) };
+        let raised = value::is_exception(value) || matches!(resume, Resume::Expired(_));
+        if raised && fiber::alive(target) {
+            match fiber::raise(target, value) {
+                // A FiberError: it can't be had at all.
+                Err(raise) if !is_switch_error(&raise) => return Err(raise),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the switch that ended was for this fiber, and why.
+    pub(super) fn take_turn(&self, me: VALUE) -> Option<Resume> {
+        match self.resumed.take() {
+            Some((fiber, resume)) if fiber == me => Some(resume),
+            _ => None,
+        }
+    }
+
+    /// An interrupt's exception goes to the root fiber, whoever happened to run: at once where
+    /// that is the running one, else as its next turn.
+    fn interrupt(&self, me: VALUE, raise: Raise) -> Outcome<()> {
+        let root = self.root.get();
+        match raise {
+            Raise::Exception(exception) if root != me && fiber::alive(root) => {
+                let entry = Entry { fiber: root, value: exception, kind: Kind::Schedule };
+                self.state.borrow_mut().queues.run.push_front(entry);
+                Ok(())
+            }
+            // A dying thread unwinds each fiber that it runs; Ruby passes it on to the root.
+            raise => Err(raise),
+        }
+    }
+
+    /// The next fiber to run; waits for one.
+    fn next_turn(&self, me: VALUE) -> Outcome<Turn> {
+        loop {
+            if let Some(turn) = self.pop_turn() {
+                return Ok(turn);
+            }
+            self.poll()?;
+            if let Some(turn) = self.pop_turn() {
+                return Ok(turn);
+            }
+            self.wait(me)?;
+        }
+    }
+
+    /// Takes entries off the runqueue until one is not stale. `None`: it is empty, or the ring
+    /// must be looked at first.
+    fn pop_turn(&self) -> Option<Turn> {
+        let state = &mut *self.state.borrow_mut();
+        while let Some(entry) = state.queues.run.pop() {
+            state.total_switches += 1;
+            if let Some(turn) = turn_of(state, entry) {
+                return Some(turn);
+            }
+        }
+        None
+    }
+
+    /// Submits what is queued, and takes in what is ready, without waiting.
+    pub(crate) fn poll(&self) -> Outcome<()> {
+        let entered = {
+            let state = &mut *self.state.borrow_mut();
+            let State { driver, queues, .. } = state;
+            let entered = driver.enter();
+            state.total_waits += 1;
+            driver.drain(queues);
+            if driver.next_deadline().is_some() {
+                driver.expire(crate::clock::now(), queues);
+            }
+            queues.run.replenish();
+            entered
+        };
+        self.release_retired();
+        entered.map_err(Raise::from)
+    }
+
+    /// Waits for a completion or the nearest deadline, letting other threads run.
+    fn wait(&self, me: VALUE) -> Outcome<()> {
+        let (wait, timeout) = {
+            let state = &mut *self.state.borrow_mut();
+            // Scheduled from another thread meanwhile.
+            if !state.queues.run.is_empty() {
+                return Ok(());
+            }
+            let now = crate::clock::now();
+            let timeout = state.driver.next_deadline().map(|at| at.saturating_sub(now));
+            state.total_waits += 1;
+            (state.driver.prepare_wait()?, timeout)
+        };
+        self.waiting.set(true);
+        let outcome = nogvl::wait(wait, timeout, self.wake_fd);
+        self.waiting.set(false);
+        self.take_in();
+        if let Err(raise) = thread::check_interrupts() {
+            self.interrupt(me, raise)?;
+        }
+        match outcome {
+            Some(WaitOutcome::Failed(errno)) => Err(Raise::Errno(errno)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in what a wait has brought.
+    fn take_in(&self) {
+        {
+            let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+            driver.drain(queues);
+            if driver.next_deadline().is_some() {
+                driver.expire(crate::clock::now(), queues);
+            }
+            queues.run.replenish();
+        }
+        self.release_retired();
+    }
+
+    /// Gives back the loans of ops that ended without a waiter.
+    fn release_retired(&self) {
+        while let Some(loan) = self.pop_retired() {
+            loan.release();
+        }
+    }
+
+    fn pop_retired(&self) -> Option<crate::ruby::buffer::Loan> {
+        self.state.borrow_mut().queues.retired.pop()
+    }
+
+    /// Runs `body` in `fiber` (fresh, not started) up to its first park, and comes back before
+    /// anybody else gets a turn.
+    pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
+        self.check_usable()?;
+        let me = fiber::current();
+        let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
+        self.state.borrow_mut().queues.run.push_front(back);
+        let mut turn = Some(Turn { fiber, resume: Resume::Value(NIL) });
+        loop {
+            let next = match turn.take() {
+                Some(turn) => turn,
+                None => self.next_turn(me)?,
+            };
+            let resume = if next.fiber == me {
+                Some(next.resume)
+            } else {
+                self.switch_to(me, next)?
+            };
+            match resume {
+                None => {}
+                Some(Resume::Return) => return Ok(()),
+                // For a later park: the caller doesn't wait for anything yet.
+                Some(Resume::Value(value) | Resume::Expired(value)) => self.schedule(me, value),
+                Some(Resume::Op | Resume::Unblock) => {}
+            }
+        }
+    }
+
+    /// Runs other fibers until nothing is runnable and no op is pending. An exception scheduled
+    /// into the caller is raised.
+    pub(crate) fn run_until_idle(&self) -> Outcome<()> {
+        self.check_usable()?;
+        let me = fiber::current();
+        while self.has_work() {
+            let Some(turn) = self.pop_turn() else {
+                self.poll()?;
+                if self.state.borrow().queues.run.is_empty() && self.has_work() {
+                    self.wait(me)?;
+                }
+                continue;
+            };
+            let resume =
+                if turn.fiber == me { Some(turn.resume) } else { self.switch_to(me, turn)? };
+            match resume {
+                Some(Resume::Value(scheduled)) => {
+                    super::Interruption::of(scheduled).conclude()?;
+                }
+                Some(Resume::Expired(value)) => {
+                    super::Interruption::of_timeout(value).conclude()?;
+                }
+                Some(Resume::Op | Resume::Unblock | Resume::Return) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn has_work(&self) -> bool {
+        let state = self.state.borrow();
+        !state.queues.run.is_empty() || state.driver.ops().live() > 0
+    }
+
+    /// Whether a fiber may go on without a switch after work that needed none; false once per
+    /// budget, so that a fiber which never has to wait lets the others run.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.state.borrow_mut().queues.run.spend()
+    }
+}
+
+fn is_switch_error(raise: &Raise) -> bool {
+    matches!(raise, Raise::Exception(exception) if fiber::is_switch_error(*exception))
+}
+
+/// What an entry means now; `None` where it is stale.
+fn turn_of(state: &mut State, entry: Entry) -> Option<Turn> {
+    let key = match entry.kind {
+        Kind::Schedule => {
+            return Some(Turn { fiber: entry.fiber, resume: Resume::Value(entry.value) });
+        }
+        Kind::Unblock => return Some(Turn { fiber: entry.fiber, resume: Resume::Unblock }),
+        Kind::Return => return Some(Turn { fiber: entry.fiber, resume: Resume::Return }),
+        Kind::Op(key) => key,
+    };
+    let waiter = state.driver.ops_mut().acknowledge(key)?;
+    let (fiber, role) = (waiter.fiber, waiter.role);
+    match role {
+        Role::Wake if fiber == NIL => None,
+        Role::Wake => Some(Turn { fiber, resume: Resume::Op }),
+        Role::Timeout(value) => {
+            state.driver.take(key, drop);
+            Some(Turn { fiber, resume: Resume::Expired(value) })
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Readiness: `poll` and `select`.
+
+use std::os::fd::RawFd;
+
+use polyphony_core::net::poll_now;
+use polyphony_core::op::{OpKey, Poll, Progress};
+use rb_sys::VALUE;
+
+use super::files::fd_of;
+use super::{Interruption, Machine, OnInterrupt, Role};
+use crate::errors::{Outcome, Raise, check, integer_or_errno};
+use crate::ruby::buffer::Loan;
+use crate::ruby::method::{define, method};
+use crate::ruby::value;
+
+/// Events for which select reports a descriptor, by list.
+pub(crate) const READABLE: i16 = libc::POLLIN | libc::POLLHUP | libc::POLLERR;
+pub(crate) const WRITABLE: i16 = libc::POLLOUT | libc::POLLERR;
+pub(crate) const EXCEPTIONAL: i16 = libc::POLLPRI;
+
+/// How a wait for readiness ended.
+pub(crate) enum Readiness {
+    /// Events by position in the list that was asked about; 0 for those not ready.
+    Ready(Vec<i16>),
+    TimedOut,
+    Interrupted(Interruption),
+}
+
+impl Machine {
+    /// Waits until at least one descriptor is ready.
+    ///
+    /// Whatever is ready at once is found by one poll(2) that doesn't wait. The poll ops of the
+    /// others are dropped as soon as one has completed.
+    pub(crate) fn wait_ready(
+        &self,
+        interests: &[(RawFd, i16)],
+        deadline: Option<u64>,
+    ) -> Outcome<Readiness> {
+        let ready = ready_now(interests)?;
+        if ready.iter().any(|events| *events != 0) {
+            self.count_direct_op();
+            return Ok(Readiness::Ready(ready));
+        }
+        let mut keys: Vec<OpKey> = Vec::with_capacity(interests.len());
+        for (fd, events) in interests {
+            let op = Poll { fd: *fd, events: u32::from(events.cast_unsigned()) };
+            // SAFETY: the op points to nothing.
+            match unsafe { self.submit(op, Loan::NONE) } {
+                Ok(key) => keys.push(key),
+                Err(raise) => {
+                    keys.iter().for_each(|key| self.abandon(*key));
+                    return Err(raise);
+                }
+            }
+        }
+        let timer = deadline.map(|deadline| self.start_local(Some(deadline), Role::Wake));
+        let outcome = self.first_of(&keys, timer);
+        keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
+        outcome
+    }
+
+    fn first_of(&self, keys: &[OpKey], timer: Option<OpKey>) -> Outcome<Readiness> {
+        loop {
+            if let Some(interruption) = self.park_interruptible() {
+                return Ok(Readiness::Interrupted(interruption));
+            }
+            let mut ready = vec![0; keys.len()];
+            for (key, events) in keys.iter().zip(&mut ready) {
+                if let Progress::Result(completion, _) = self.take(*key) {
+                    *events = i16::try_from(check(completion.result)?).unwrap_or(i16::MAX);
+                }
+            }
+            if ready.iter().any(|events| *events != 0) {
+                return Ok(Readiness::Ready(ready));
+            }
+            if let Some(timer) = timer
+                && matches!(self.take(timer), Progress::Result(..))
+            {
+                return Ok(Readiness::TimedOut);
+            }
+        }
+    }
+}
+
+fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
+    let mut fds: Vec<_> = interests
+        .iter()
+        .map(|(fd, events)| libc::pollfd { fd: *fd, events: *events, revents: 0 })
+        .collect();
+    poll_now(&mut fds)?;
+    if fds.iter().any(|fd| fd.revents & libc::POLLNVAL != 0 || fd.fd < 0) {
+        return Err(Raise::Errno(libc::EBADF));
+    }
+    Ok(fds.iter().map(|fd| fd.revents).collect())
+}
+
+/// `poll(fd, mask)`: the events that are there.
+fn poll(this: VALUE, fd: VALUE, mask: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let events = value::int32(mask, "mask")?.cast_unsigned();
+    // SAFETY: the op points to nothing.
+    let key = unsafe { machine.submit(Poll { fd: fd_of(fd)?, events }, Loan::NONE) }?;
+    machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
+}
+
+/// `select(readable, writable, exceptional)`: the descriptors that are ready.
+fn select(this: VALUE, readable: VALUE, writable: VALUE, exceptional: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let mut interests = Vec::new();
+    let mut ends = [0; 3];
+    let lists = [(readable, READABLE), (writable, WRITABLE), (exceptional, EXCEPTIONAL)];
+    for (end, (list, events)) in ends.iter_mut().zip(lists) {
+        if !value::is_array(list) {
+            return Err(Raise::type_error("select takes Arrays of descriptors"));
+        }
+        for index in 0..value::array_len(list) {
+            interests.push((fd_of(value::at(list, index))?, events));
+        }
+        *end = interests.len();
+    }
+    let ready = if interests.is_empty() {
+        Vec::new()
+    } else {
+        match machine.wait_ready(&interests, None)? {
+            Readiness::Ready(ready) => ready,
+            Readiness::TimedOut => vec![0; interests.len()],
+            Readiness::Interrupted(interruption) => return interruption.conclude(),
+        }
+    };
+    let mut start = 0;
+    let lists = ends.map(|end| {
+        let list = value::array();
+        for index in start..end {
+            if ready[index] != 0 {
+                value::push(list, value::integer(i64::from(interests[index].0)));
+            }
+        }
+        start = end;
+        list
+    });
+    Ok(value::array_of(&lists))
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"poll", method!(poll, 2));
+    define(class, c"select", method!(select, 3));
+}

@@ -1,0 +1,69 @@
+//! Who runs next, and what ended without anybody waiting.
+
+use polyphony_core::driver::Sink;
+use polyphony_core::op::OpKey;
+use polyphony_core::runqueue::Runqueue;
+use rb_sys::VALUE;
+
+use super::Waiter;
+use crate::ruby::buffer::Loan;
+use crate::ruby::{NIL, typed};
+
+/// One turn of a fiber.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// The fiber; nil for an op, which knows its own.
+    pub(crate) fiber: VALUE,
+    pub(crate) value: VALUE,
+    pub(crate) kind: Kind,
+}
+
+/// Why a fiber gets a turn.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// An op of its has something to say. Stale when the op is gone.
+    Op(OpKey),
+    /// Somebody scheduled it with a value.
+    Schedule,
+    /// Somebody unblocked it; means nothing unless it is blocked.
+    Unblock,
+    /// It had started another fiber and goes on now.
+    Return,
+}
+
+impl Entry {
+    pub(crate) fn op(key: OpKey) -> Self {
+        Self { fiber: NIL, value: NIL, kind: Kind::Op(key) }
+    }
+}
+
+/// The runqueue, and loans to give back once no borrow is alive.
+#[derive(Default)]
+pub(crate) struct Queues {
+    pub(crate) run: Runqueue<Entry>,
+    pub(crate) retired: Vec<Loan>,
+}
+
+impl Queues {
+    pub(crate) fn mark(&self) {
+        for entry in self.run.iter() {
+            typed::mark(entry.fiber);
+            typed::mark(entry.value);
+        }
+        for loan in &self.retired {
+            typed::mark(loan.value);
+        }
+    }
+}
+
+impl Sink<Waiter> for Queues {
+    fn wake(&mut self, key: OpKey) {
+        self.run.push(Entry::op(key));
+    }
+
+    fn freed(&mut self, waiter: Waiter) {
+        if waiter.loan.value != NIL {
+            self.retired.push(waiter.loan);
+        }
+    }
+}

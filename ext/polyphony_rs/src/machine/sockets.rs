@@ -1,0 +1,194 @@
+//! Sockets: making, connecting, accepting, sending, receiving.
+
+use polyphony_core::net::{self, SockAddr};
+use polyphony_core::op::{Accept, AcceptMultishot, Connect, Progress, Recv, Send};
+use rb_sys::VALUE;
+
+use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
+use super::{Interruption, Machine, OnInterrupt};
+use crate::errors::{Outcome, Raise, check, integer_or_errno};
+use crate::ruby::buffer::{self, Loan};
+use crate::ruby::method::{Args, define, define_singleton, method};
+use crate::ruby::{NIL, value};
+
+/// The address of a host, looked up by name where it is no number. One that doesn't exist
+/// becomes the broadcast address, so that connecting to it says ENETUNREACH.
+fn address(machine: &Machine, host: VALUE, port: VALUE) -> Outcome<SockAddr> {
+    let host = value::text(host, "host")?;
+    let port = value::int32(port, "port")?;
+    let port = u16::try_from(port)
+        .map_err(|_| Raise::argument_error(format!("port {port} is out of range")))?;
+    if let Some(addr) = SockAddr::parse(&host, port) {
+        return Ok(addr);
+    }
+    let found = machine.resolve(&host)?;
+    let addr = found.iter().find_map(|ip| SockAddr::parse(ip, port));
+    addr.or_else(|| SockAddr::parse("255.255.255.255", port))
+        .ok_or_else(|| Raise::argument_error("bad address"))
+}
+
+/// A syscall that can't wait, counted as an op.
+fn direct(machine: &Machine, result: Result<i32, i32>) -> Outcome {
+    machine.count_direct_op();
+    Ok(value::integer(i64::from(result?)))
+}
+
+/// `socket(domain, type, protocol, flags)`
+fn socket(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(4, 4)?;
+    let machine = Machine::of(this)?;
+    let number = |index, what| value::int32(args.get(index), what);
+    let (domain, kind) = (number(0, "domain")?, number(1, "type")?);
+    let (protocol, flags) = (number(2, "protocol")?, number(3, "flags")?);
+    direct(machine, net::socket(domain, kind | flags, protocol))
+}
+
+fn bind(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let fd = fd_of(fd)?;
+    let addr = address(machine, host, port)?;
+    direct(machine, net::bind(fd, &addr))
+}
+
+fn listen(this: VALUE, fd: VALUE, backlog: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    direct(machine, net::listen(fd_of(fd)?, value::int32(backlog, "backlog")?))
+}
+
+fn shutdown(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    direct(machine, net::shutdown(fd_of(fd)?, value::int32(how, "how")?))
+}
+
+fn connect(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let fd = fd_of(fd)?;
+    let addr = address(machine, host, port)?;
+    // SAFETY: the address moves into the op's own memory.
+    let key = unsafe { machine.submit(Connect { fd, addr }, Loan::NONE) }?;
+    machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
+}
+
+fn accept(this: VALUE, fd: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let op = Accept { fd: fd_of(fd)?, flags: 0 };
+    // SAFETY: the op points to nothing.
+    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
+}
+
+/// Yields each connection's descriptor until the socket is shut down. When the kernel ends the
+/// multishot for a reason of its own, it is armed again.
+fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let op = AcceptMultishot { fd: fd_of(fd)? };
+    if !value::block_given() {
+        return Err(Raise::local_jump_error("no block given"));
+    }
+    loop {
+        // SAFETY: the op points to nothing.
+        let key = unsafe { machine.submit(op, Loan::NONE) }?;
+        let ended = each_connection(machine, key);
+        // Connections that were accepted and not yielded are closed.
+        machine.abandon(key);
+        match ended {
+            Ok(Ended::ByKernel) => {}
+            Ok(Ended::Shutdown) => return Ok(NIL),
+            Ok(Ended::Interrupted(value)) => return Ok(value),
+            Err(raise) => return Err(raise),
+        }
+    }
+}
+
+enum Ended {
+    ByKernel,
+    Shutdown,
+    Interrupted(VALUE),
+}
+
+fn each_connection(machine: &Machine, key: polyphony_core::op::OpKey) -> Outcome<Ended> {
+    loop {
+        match machine.take(key) {
+            Progress::Result(completion, last) => {
+                if completion.result == -libc::EINVAL {
+                    return Ok(Ended::Shutdown);
+                }
+                let fd = check(completion.result)?;
+                value::yield_to_block(value::integer(i64::from(fd)))?;
+                if last {
+                    return Ok(Ended::ByKernel);
+                }
+            }
+            Progress::Gone => return Ok(Ended::ByKernel),
+            Progress::Pending | Progress::TimedOut => match machine.park_interruptible() {
+                None => {}
+                Some(Interruption::Value(value)) => return Ok(Ended::Interrupted(value)),
+                Some(Interruption::Raise(raise)) => return Err(raise),
+            },
+        }
+    }
+}
+
+/// `recv(fd, buffer, maxlen, flags)`
+fn recv(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(3, 4)?;
+    let machine = Machine::of(this)?;
+    let fd = fd_of(args.get(0))?;
+    let maxlen = length(args.get(2), "maxlen")?.min(MAX_LEN);
+    let flags = flags(args.get(3))?;
+    let target = buffer::lend_target(args.get(1), maxlen, 0)?;
+    let op = Recv { fd, ptr: target.ptr, len: op_len(maxlen), flags };
+    // SAFETY: the loan keeps the buffer.
+    let key = unsafe { machine.submit(op, target.loan) }?;
+    machine.conclude_target(key, target)
+}
+
+/// `send(fd, buffer, len, flags)`
+fn send(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(2, 4)?;
+    let machine = Machine::of(this)?;
+    let fd = fd_of(args.get(0))?;
+    let len = optional_length(args.get(2))?;
+    let flags = flags(args.get(3))?;
+    let source = buffer::lend_source(args.get(1), len)?;
+    let key = machine.submit_source(source, |ptr, len| Send { fd, ptr, len, flags })?;
+    machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
+}
+
+fn flags(argument: VALUE) -> Outcome<i32> {
+    if argument == NIL { Ok(0) } else { value::int32(argument, "flags") }
+}
+
+/// `UM.pipe`
+fn pipe(_class: VALUE) -> Outcome {
+    Ok(pair(net::pipe(0)?))
+}
+
+/// `UM.socketpair(domain, type, protocol)`
+fn socketpair(_class: VALUE, domain: VALUE, kind: VALUE, protocol: VALUE) -> Outcome {
+    let number = value::int32;
+    let fds = net::socketpair(
+        number(domain, "domain")?,
+        number(kind, "type")?,
+        number(protocol, "protocol")?,
+    )?;
+    Ok(pair(fds))
+}
+
+fn pair(fds: [i32; 2]) -> VALUE {
+    value::array_of(&fds.map(|fd| value::integer(i64::from(fd))))
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"socket", method!(socket, -1));
+    define(class, c"bind", method!(bind, 3));
+    define(class, c"listen", method!(listen, 2));
+    define(class, c"shutdown", method!(shutdown, 2));
+    define(class, c"connect", method!(connect, 3));
+    define(class, c"accept", method!(accept, 1));
+    define(class, c"accept_each", method!(accept_each, 1));
+    define(class, c"recv", method!(recv, -1));
+    define(class, c"send", method!(send, -1));
+    define_singleton(class, c"pipe", method!(pipe, 0));
+    define_singleton(class, c"socketpair", method!(socketpair, 3));
+}

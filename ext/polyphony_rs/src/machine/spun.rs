@@ -1,0 +1,206 @@
+//! What is known about a spun fiber: its body, its end, and who waits for that.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use polyphony_core::op::OpKey;
+use rb_sys::{ID, VALUE};
+
+use super::Machine;
+use crate::errors::{Outcome, Raise};
+use crate::ruby::method::guard;
+use crate::ruby::typed::{self, DataType, Typed};
+use crate::ruby::value::{self, is_exception, kind_of};
+use crate::ruby::{NIL, fiber};
+
+static CLASS: AtomicU64 = AtomicU64::new(0);
+
+/// What happens to an exception that ends the fiber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Uncaught {
+    /// It is the fiber's result, no more.
+    Keep,
+    /// It is also handed to the scheduler object (`VALUE`), which reports it.
+    Report(VALUE),
+}
+
+/// Somebody waiting for the end of a fiber.
+struct Listener {
+    machine: VALUE,
+    key: OpKey,
+}
+
+/// The record of a spun fiber, kept by the fiber itself.
+pub(crate) struct Spun {
+    machine: VALUE,
+    body: Cell<VALUE>,
+    uncaught: Uncaught,
+    result: Cell<VALUE>,
+    done: Cell<bool>,
+    listeners: RefCell<Vec<Listener>>,
+}
+
+static TYPE: DataType<Spun> = DataType::new();
+
+impl Typed for Spun {
+    const NAME: &'static std::ffi::CStr = c"UringMachine::Spun";
+
+    fn data_type() -> &'static DataType<Self> {
+        &TYPE
+    }
+
+    fn mark(&self) {
+        typed::mark(self.machine);
+        typed::mark(self.body.get());
+        typed::mark(self.result.get());
+        if let Uncaught::Report(scheduler) = self.uncaught {
+            typed::mark(scheduler);
+        }
+        for listener in self.listeners.borrow().iter() {
+            typed::mark(listener.machine);
+        }
+    }
+}
+
+fn record_name() -> ID {
+    value::intern(c"@__um_spun")
+}
+
+impl Spun {
+    /// The record of a fiber, if it was spun.
+    pub(crate) fn of(fiber: VALUE) -> Option<&'static Self> {
+        let record = value::ivar(fiber, record_name());
+        if record == NIL { None } else { typed::get::<Self>(record) }
+    }
+
+    /// The fiber's result once it has ended.
+    pub(crate) fn outcome(&self) -> Option<VALUE> {
+        self.done.get().then(|| self.result.get())
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.get()
+    }
+
+    pub(crate) fn machine(&self) -> VALUE {
+        self.machine
+    }
+
+    /// Completes the local op `key` of `machine` when the fiber ends.
+    pub(crate) fn listen(&self, machine: VALUE, key: OpKey) {
+        self.listeners.borrow_mut().push(Listener { machine, key });
+    }
+
+    fn finish(&self, result: VALUE) {
+        self.result.set(result);
+        self.done.set(true);
+        self.body.set(NIL);
+        for listener in self.listeners.take() {
+            if let Ok(machine) = Machine::any(listener.machine) {
+                machine.complete_local(listener.key, 0);
+            }
+        }
+    }
+}
+
+/// Makes a fiber that will run `body`, with its record. It is in the machine's set of fibers
+/// until it ends.
+pub(super) fn create(
+    machine_object: VALUE,
+    body: VALUE,
+    class: VALUE,
+    uncaught: Uncaught,
+) -> Outcome {
+    let machine = Machine::of(machine_object)?;
+    let spun = Spun {
+        machine: machine_object,
+        body: Cell::new(body),
+        uncaught,
+        result: Cell::new(NIL),
+        done: Cell::new(false),
+        listeners: RefCell::default(),
+    };
+    let record = typed::wrap(CLASS.load(Ordering::Relaxed), spun);
+    let fiber = fiber::new_of(class, Some(start), record)?;
+    value::set_ivar(fiber, record_name(), record)?;
+    machine.state().borrow_mut().fibers.insert(fiber);
+    Ok(fiber)
+}
+
+/// The body of every spun fiber.
+unsafe extern "C" fn start(
+    argument: VALUE,
+    record: VALUE,
+    _argc: std::os::raw::c_int,
+    _argv: *const VALUE,
+    _block: VALUE,
+) -> VALUE {
+    guard(|| {
+        let Some(spun) = typed::get::<Spun>(record) else { return Ok(NIL) };
+        let body = spun.body.get();
+        run(fiber::current(), spun, || fiber::call_proc(body, argument))
+    })
+}
+
+/// Runs a spun fiber's body in the running fiber, and records how it ended.
+pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Outcome {
+    let machine = Machine::any(spun.machine)?;
+    // Started by a switch: nobody else may take this turn for theirs.
+    let _ = machine.take_turn(of);
+    let ended = body();
+    machine.state().borrow_mut().fibers.remove(&of);
+    let raise = match ended {
+        Ok(result) => {
+            spun.finish(result);
+            return Ok(NIL);
+        }
+        Err(Raise::Jump(state)) => {
+            // The thread is dying, or the fiber was killed: on it goes.
+            spun.finish(NIL);
+            return Err(Raise::Jump(state));
+        }
+        Err(raise) => raise,
+    };
+    let exception = raise.into_exception().unwrap_or(NIL);
+    spun.finish(exception);
+    if ends_program(exception) {
+        machine.schedule(machine.root(), exception);
+    } else if let Uncaught::Report(scheduler) = spun.uncaught {
+        crate::scheduler::report(scheduler, of, exception);
+    }
+    Ok(NIL)
+}
+
+/// `exit`, ctrl-C and other signals end the program from whichever fiber they come up in.
+fn ends_program(exception: VALUE) -> bool {
+    // SAFETY: the classes are constants of the VM. Interrupt is a SignalException.
+    let classes = unsafe { [rb_sys::rb_eSystemExit, rb_sys::rb_eSignal] };
+    is_exception(exception) && classes.iter().any(|class| kind_of(exception, *class))
+}
+
+/// `Fiber#result`, nil before the end.
+fn result(this: VALUE) -> Outcome {
+    Ok(Spun::of(this).map_or(NIL, |spun| spun.result.get()))
+}
+
+/// `Fiber#done?`: true, or nil before the end.
+fn done(this: VALUE) -> Outcome {
+    Ok(match Spun::of(this) {
+        Some(spun) if spun.is_done() => crate::ruby::TRUE,
+        _ => NIL,
+    })
+}
+
+pub(super) fn init() {
+    use crate::ruby::method::{define, method};
+    // SAFETY: during initialisation.
+    unsafe {
+        let class = rb_sys::rb_class_new(rb_sys::rb_cObject);
+        rb_sys::rb_undef_alloc_func(class);
+        rb_sys::rb_gc_register_mark_object(class);
+        CLASS.store(class, Ordering::Relaxed);
+    }
+    define(fiber::class(), c"result", method!(result, 0));
+    define(fiber::class(), c"done?", method!(done, 0));
+    define(fiber::class(), c"done", method!(done, 0));
+}

@@ -1,0 +1,266 @@
+//! Memory of Strings and IO::Buffers, lent to the kernel.
+
+use std::os::raw::{c_long, c_void};
+
+use rb_sys::VALUE;
+
+use super::value::{is_string, kind_of};
+use super::{NIL, protect};
+use crate::errors::{Outcome, Raise};
+
+/// Strings up to this size are copied into the op instead of being shared: an embedded string
+/// has no buffer to share.
+const COPY_UP_TO: usize = 640;
+
+/// `RB_IO_BUFFER_LOCKED`.
+const BUFFER_LOCKED: u32 = 32;
+
+/// How a value is kept in place while the kernel uses its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// It needs nothing but to stay alive.
+    Held,
+    /// A String under `rb_str_locktmp`.
+    String,
+    /// An IO::Buffer locked by us.
+    Buffer,
+}
+
+/// A value whose memory the kernel may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loan {
+    pub(crate) value: VALUE,
+    pub(crate) lock: Lock,
+}
+
+impl Loan {
+    pub(crate) const NONE: Self = Self { value: NIL, lock: Lock::Held };
+
+    /// Gives the memory back to Ruby.
+    pub(crate) fn release(self) {
+        match self.lock {
+            Lock::Held => {}
+            // Unlocking what is locked doesn't raise; should it do so all the same, the value was
+            // unlocked by somebody else and there is nothing to mend.
+            Lock::String => {
+                // SAFETY: under protect; a String locked by us.
+                let _ = protect(|| unsafe { rb_sys::rb_str_unlocktmp(self.value) });
+            }
+            Lock::Buffer => {
+                // SAFETY: under protect; an IO::Buffer locked by us.
+                let _ = protect(|| unsafe { rb_sys::rb_io_buffer_unlock(self.value) });
+            }
+        }
+    }
+}
+
+/// Memory lent for reading into.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) ptr: *mut u8,
+    pub(crate) loan: Loan,
+    /// Where in the value the bytes begin.
+    offset: usize,
+}
+
+/// Bytes lent for writing.
+pub(crate) enum Source {
+    /// In a value that stays in place.
+    Lent {
+        ptr: *const u8,
+        len: usize,
+        loan: Loan,
+    },
+    /// Copied.
+    Owned(Box<[u8]>),
+}
+
+pub(crate) fn is_buffer(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(value, unsafe { rb_sys::rb_cIOBuffer })
+}
+
+/// Makes room for `maxlen` bytes at `offset` (negative: from the end, -1 appends) and locks the
+/// value.
+pub(crate) fn lend_target(value: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
+    if is_string(value) {
+        lend_string(value, maxlen, offset)
+    } else if is_buffer(value) {
+        lend_buffer(value, maxlen, offset)
+    } else {
+        Err(Raise::um_error("buffer must be a String or an IO::Buffer"))
+    }
+}
+
+/// Where in something of `len` bytes an offset is: negative ones count from the end, -1 being
+/// the end itself.
+fn position(len: usize, offset: i64) -> Outcome<usize> {
+    let position = if offset < 0 {
+        i64::try_from(len).unwrap_or(i64::MAX) + offset + 1
+    } else {
+        offset
+    };
+    usize::try_from(position).map_err(|_| Raise::argument_error("buffer offset is before its start"))
+}
+
+fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
+    // SAFETY: it is a String.
+    let before = usize::try_from(unsafe { rb_sys::RSTRING_LEN(string) }).unwrap_or(0);
+    let offset = position(before, offset)?;
+    let end = offset.checked_add(maxlen).filter(|end| c_long::try_from(*end).is_ok());
+    let Some(end) = end else {
+        return Err(Raise::argument_error("buffer would become too large"));
+    };
+    let mut ptr = std::ptr::null_mut();
+    protect(|| {
+        // SAFETY: under protect: raises when frozen, locked, or out of memory. The capacity is
+        // enough for `end` bytes; a gap between the old end and `offset` is zeroed below.
+        unsafe {
+            rb_sys::rb_str_modify_expand(string, end.saturating_sub(before) as c_long);
+            rb_sys::rb_str_locktmp(string);
+            ptr = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
+            if offset > before {
+                std::ptr::write_bytes(ptr.add(before), 0, offset - before);
+            }
+            ptr = ptr.add(offset);
+        }
+        NIL
+    })?;
+    let loan = Loan { value: string, lock: Lock::String };
+    Ok(Target { ptr, loan, offset })
+}
+
+fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
+    let mut base: *mut c_void = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: it is an IO::Buffer; this never raises.
+    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
+    let offset = position(size as usize, offset)?;
+    let Some(end) = offset.checked_add(maxlen) else {
+        return Err(Raise::argument_error("buffer would become too large"));
+    };
+    protect(|| {
+        // SAFETY: under protect: raises when the buffer is locked, read-only or can't grow.
+        unsafe {
+            if end > size as usize {
+                rb_sys::rb_io_buffer_resize(buffer, end as rb_sys::size_t);
+            }
+            rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
+            rb_sys::rb_io_buffer_lock(buffer);
+        }
+        NIL
+    })?;
+    // SAFETY: the buffer has at least `offset + maxlen` bytes.
+    let ptr = unsafe { base.cast::<u8>().add(offset) };
+    let loan = Loan { value: buffer, lock: Lock::Buffer };
+    Ok(Target { ptr, loan, offset })
+}
+
+impl Target {
+    /// Sets a String's length after `count` bytes came in (the lock is off by now). Nothing came:
+    /// it is left as it was.
+    pub(crate) fn finish(self, count: usize) -> Outcome<()> {
+        if !is_string(self.loan.value) || count == 0 {
+            return Ok(());
+        }
+        let len = self.offset + count;
+        protect(|| {
+            // SAFETY: under protect; the capacity was made by `lend_string`.
+            unsafe { rb_sys::rb_str_set_len(self.loan.value, len as c_long) };
+            NIL
+        })?;
+        Ok(())
+    }
+}
+
+/// The first `max` bytes of a String or IO::Buffer, kept as they are now.
+pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
+    if is_string(value) {
+        // SAFETY: it is a String.
+        let len = usize::try_from(unsafe { rb_sys::RSTRING_LEN(value) }).unwrap_or(0);
+        let take = max.unwrap_or(len).min(len);
+        if take <= COPY_UP_TO {
+            // SAFETY: the bytes are copied before anything else runs.
+            let bytes = unsafe {
+                std::slice::from_raw_parts(rb_sys::RSTRING_PTR(value).cast::<u8>(), take)
+            };
+            return Ok(Source::Owned(bytes.into()));
+        }
+        // A frozen String sharing the bytes: the caller may go on changing its own.
+        // SAFETY: under protect.
+        let frozen = protect(|| unsafe { rb_sys::rb_str_new_frozen(value) })?;
+        // SAFETY: a frozen String's bytes stay; one above COPY_UP_TO is not embedded.
+        let ptr = unsafe { rb_sys::RSTRING_PTR(frozen) }.cast::<u8>();
+        return Ok(Source::Lent { ptr, len: take, loan: Loan { value: frozen, lock: Lock::Held } });
+    }
+    if !is_buffer(value) {
+        return Err(Raise::um_error("buffer must be a String or an IO::Buffer"));
+    }
+    let (mut base, mut size): (*const c_void, _) = (std::ptr::null(), 0);
+    protect(|| {
+        // SAFETY: under protect: raises when the buffer was freed.
+        unsafe { rb_sys::rb_io_buffer_get_bytes_for_reading(value, &raw mut base, &raw mut size) };
+        NIL
+    })?;
+    let loan = lock_buffer(value)?;
+    let len = max.unwrap_or(size as usize).min(size as usize);
+    Ok(Source::Lent { ptr: base.cast(), len, loan })
+}
+
+/// Locks an IO::Buffer; one that is locked already is somebody's who holds it for us (core locks
+/// the buffers that it passes to hooks).
+fn lock_buffer(buffer: VALUE) -> Outcome<Loan> {
+    let mut base: *mut c_void = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: it is an IO::Buffer; this never raises.
+    let flags = unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
+    if flags as u32 & BUFFER_LOCKED != 0 {
+        return Ok(Loan { value: buffer, lock: Lock::Held });
+    }
+    // SAFETY: under protect.
+    protect(|| unsafe { rb_sys::rb_io_buffer_lock(buffer) })?;
+    Ok(Loan { value: buffer, lock: Lock::Buffer })
+}
+
+/// The memory of an IO::Buffer that a hook was given, from `offset` on.
+pub(crate) struct HookBuffer {
+    pub(crate) ptr: *mut u8,
+    pub(crate) len: usize,
+    pub(crate) loan: Loan,
+}
+
+/// For the scheduler's hooks: the buffer is not resized.
+pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outcome<HookBuffer> {
+    if !is_buffer(buffer) {
+        return Err(Raise::type_error("an IO::Buffer is needed"));
+    }
+    let (mut base, mut size): (*mut c_void, _) = (std::ptr::null_mut(), 0);
+    protect(|| {
+        // SAFETY: under protect: raises when the buffer is read-only or was freed.
+        unsafe {
+            if writing {
+                rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
+            } else {
+                let mut start: *const c_void = std::ptr::null();
+                rb_sys::rb_io_buffer_get_bytes_for_reading(buffer, &raw mut start, &raw mut size);
+                base = start.cast_mut();
+            }
+        }
+        NIL
+    })?;
+    let Some(len) = (size as usize).checked_sub(offset) else {
+        return Err(Raise::argument_error("the offset is beyond the buffer's end"));
+    };
+    let loan = lock_buffer(buffer)?;
+    // SAFETY: `offset` is within the buffer.
+    Ok(HookBuffer { ptr: unsafe { base.cast::<u8>().add(offset) }, len, loan })
+}
+
+/// A NUL-terminated copy of a String; ArgumentError when it has a NUL inside.
+pub(crate) fn c_string(value: VALUE, what: &str) -> Outcome<std::ffi::CString> {
+    if !is_string(value) {
+        return Err(Raise::type_error(format!("{what} must be a String")));
+    }
+    std::ffi::CString::new(super::value::bytes_of(value))
+        .map_err(|_| Raise::argument_error(format!("{what} contains a null byte")))
+}

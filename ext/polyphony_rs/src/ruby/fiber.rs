@@ -1,0 +1,91 @@
+//! Fibers: the switch itself, and making them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rb_sys::{VALUE, rb_block_call_func};
+
+use super::value::{call, truthy};
+use super::{NIL, protect};
+use crate::errors::Outcome;
+
+static CLASS: AtomicU64 = AtomicU64::new(0);
+static ERROR: AtomicU64 = AtomicU64::new(0);
+
+/// `Fiber`. The C API doesn't export it; a constant of the VM never moves once registered.
+pub(crate) fn class() -> VALUE {
+    CLASS.load(Ordering::Relaxed)
+}
+
+/// Whether an exception is a FiberError: what a switch that is not possible raises.
+pub(crate) fn is_switch_error(exception: VALUE) -> bool {
+    super::value::kind_of(exception, ERROR.load(Ordering::Relaxed))
+}
+
+pub(crate) fn init() {
+    for (name, slot) in [(c"Fiber", &CLASS), (c"FiberError", &ERROR)] {
+        // SAFETY: during initialisation; both are constants of the VM.
+        unsafe {
+            let class = rb_sys::rb_const_get(rb_sys::rb_cObject, super::value::intern(name));
+            rb_sys::rb_gc_register_mark_object(class);
+            slot.store(class, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The running fiber.
+pub(crate) fn current() -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_fiber_current() }
+}
+
+/// Switches to a fiber and comes back when somebody transfers to the caller. An exception raised
+/// in the caller by `Fiber#raise`, by an interrupt, or by a switch that is not possible, is
+/// handed back.
+pub(crate) fn transfer(fiber: VALUE, value: VALUE) -> Outcome {
+    // SAFETY: under protect; the argument lives in this frame until the switch has copied it.
+    protect(|| unsafe { rb_sys::rb_fiber_transfer(fiber, 1, &raw const value) })
+}
+
+/// Raises in a fiber, or in the one that it has resumed; comes back as from [`transfer`].
+pub(crate) fn raise(fiber: VALUE, exception: VALUE) -> Outcome {
+    // SAFETY: under protect, as above.
+    protect(|| unsafe { rb_sys::rb_fiber_raise(fiber, 1, &raw const exception) })
+}
+
+/// Whether the fiber has not ended.
+pub(crate) fn alive(fiber: VALUE) -> bool {
+    // SAFETY: `fiber` is a Fiber.
+    truthy(unsafe { rb_sys::rb_fiber_alive_p(fiber) })
+}
+
+/// A new non-blocking fiber that runs `body` with `data` as its callback argument.
+pub(crate) fn new(body: rb_block_call_func, data: VALUE) -> Outcome {
+    // SAFETY: under protect; running out of memory for stacks raises FiberError.
+    protect(|| unsafe { rb_sys::rb_fiber_new(body, data) })
+}
+
+/// The same, of a subclass of Fiber.
+pub(crate) fn new_of(class: VALUE, body: rb_block_call_func, data: VALUE) -> Outcome {
+    if class == self::class() {
+        return new(body, data);
+    }
+    // SAFETY: under protect. The block of `new` becomes the body.
+    protect(|| unsafe {
+        let block = rb_sys::rb_proc_new(body, data);
+        rb_sys::rb_funcall_with_block(class, super::value::intern(c"new"), 0, std::ptr::null(), block)
+    })
+}
+
+/// `fiber.blocking?`
+pub(crate) fn blocking(fiber: VALUE) -> bool {
+    call(fiber, c"blocking?", &[]).map_or(true, truthy)
+}
+
+/// Calls a Proc with one argument; with none where it is a lambda that takes none.
+pub(crate) fn call_proc(proc: VALUE, arg: VALUE) -> Outcome {
+    // SAFETY: under protect; `proc` is a Proc.
+    protect(|| unsafe {
+        let none = rb_sys::rb_proc_arity(proc) == 0 && truthy(rb_sys::rb_proc_lambda_p(proc));
+        rb_sys::rb_proc_call_with_block(proc, i32::from(!none), &raw const arg, NIL)
+    })
+}

@@ -1,0 +1,91 @@
+//! IO objects: their descriptors and what Ruby itself has buffered.
+
+use std::os::fd::RawFd;
+
+use rb_sys::VALUE;
+
+use super::value::{self, call, fixnum, kind_of, seconds, truthy};
+use super::{NIL, protect};
+use crate::errors::{Outcome, Raise};
+
+pub(crate) fn is_io(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(value, unsafe { rb_sys::rb_cIO })
+}
+
+pub(crate) fn is_file(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(value, unsafe { rb_sys::rb_cFile })
+}
+
+/// The descriptor of an open IO; IOError when it is closed.
+pub(crate) fn descriptor(io: VALUE) -> Outcome<RawFd> {
+    let mut fd = -1;
+    protect(|| {
+        // SAFETY: under protect; `io` is an IO (or answers `fileno`).
+        fd = unsafe { rb_sys::rb_io_descriptor(io) };
+        NIL
+    })?;
+    Ok(fd)
+}
+
+/// The IO that carries the write side (`IO.popen("…", "r+")` has two).
+pub(crate) fn write_side(io: VALUE) -> VALUE {
+    // SAFETY: `io` is an IO.
+    unsafe { rb_sys::rb_io_get_write_io(io) }
+}
+
+/// `io.timeout` in seconds.
+pub(crate) fn timeout(io: VALUE) -> Outcome<Option<f64>> {
+    // SAFETY: under protect; `io` is an IO.
+    seconds(protect(|| unsafe { rb_sys::rb_io_timeout(io) })?)
+}
+
+/// Writes out what Ruby holds back.
+pub(crate) fn flush(io: VALUE) -> Outcome {
+    call(write_side(io), c"flush", &[])
+}
+
+/// What Ruby has already read from the descriptor and not handed out: at most `max` bytes of it.
+/// nil where there is nothing.
+pub(crate) fn take_buffered(io: VALUE, max: usize) -> Outcome {
+    if buffered(io)? == 0 {
+        return Ok(NIL);
+    }
+    let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
+    // Serves from the buffer alone while there is something in it.
+    call(io, c"readpartial", &[max])
+}
+
+/// Number of bytes in Ruby's read buffer (0 or more; the exact figure where Ruby tells it).
+pub(crate) fn buffered(io: VALUE) -> Outcome<usize> {
+    descriptor(io)?;
+    // SAFETY: an IO that has a descriptor has a structure, which is only passed on.
+    let pending = unsafe { rb_sys::rb_io_read_pending((*(io as *mut rb_sys::RFile)).fptr) };
+    Ok(usize::try_from(pending).unwrap_or(0))
+}
+
+/// The descriptor of an IO, or an Integer as it is; TypeError for anything else.
+pub(crate) fn descriptor_of(target: VALUE) -> Outcome<RawFd> {
+    if let Some(fd) = fixnum(target) {
+        return RawFd::try_from(fd).map_err(|_| Raise::Errno(libc::EBADF));
+    }
+    if is_io(target) {
+        return descriptor(target);
+    }
+    let io = convert(target)?;
+    descriptor(io)
+}
+
+/// `IO.try_convert`, or TypeError.
+pub(crate) fn convert(target: VALUE) -> Outcome {
+    if is_io(target) {
+        return Ok(target);
+    }
+    // SAFETY: under protect.
+    let io = protect(|| unsafe { rb_sys::rb_io_check_io(target) })?;
+    if truthy(io) {
+        return Ok(io);
+    }
+    Err(Raise::type_error("an IO is needed"))
+}

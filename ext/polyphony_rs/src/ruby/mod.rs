@@ -1,0 +1,24 @@
+//! Every raw call into Ruby's C API.
+//!
+//! The rest of the extension is written against these wrappers. What they have in common:
+//!
+//! * A Ruby call that can raise either runs under [`protect`], or is documented to unwind (by
+//!   longjmp) past its callers. The latter is allowed only where no frame in between owns
+//!   anything that needs dropping: argument parsing at the head of a method.
+//! * A `VALUE` in a local is seen by the conservative scan of the stack; one in heap memory is
+//!   marked by the owner's `mark`.
+//! * All of them need the GVL. Code that runs without it (the waits) calls none of them.
+
+pub(crate) mod buffer;
+pub(crate) mod fiber;
+pub(crate) mod io;
+pub(crate) mod method;
+pub(crate) mod nogvl;
+pub(crate) mod protect;
+pub(crate) mod thread;
+pub(crate) mod typed;
+pub(crate) mod value;
+
+pub(crate) use protect::protect;
+pub(crate) use rb_sys::VALUE;
+pub(crate) use value::{FALSE, NIL, TRUE, UNDEF};

@@ -1,0 +1,256 @@
+//! Values: constants, conversions, calls.
+
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_int, c_long};
+
+use rb_sys::{ID, VALUE, ruby_value_type};
+
+use super::protect;
+use crate::errors::{Outcome, Raise};
+
+pub(crate) const NIL: VALUE = rb_sys::Qnil as VALUE;
+pub(crate) const TRUE: VALUE = rb_sys::Qtrue as VALUE;
+pub(crate) const FALSE: VALUE = rb_sys::Qfalse as VALUE;
+pub(crate) const UNDEF: VALUE = rb_sys::Qundef as VALUE;
+
+/// Anything but nil and false: those two are the values without other bits than nil's.
+pub(crate) fn truthy(value: VALUE) -> bool {
+    value & !NIL != 0
+}
+
+pub(crate) fn boolean(truth: bool) -> VALUE {
+    if truth { TRUE } else { FALSE }
+}
+
+/// The number of an Integer that is a fixnum.
+pub(crate) fn fixnum(value: VALUE) -> Option<i64> {
+    // A fixnum is its number shifted left by one, with the lowest bit set.
+    (value & 1 == 1).then_some((value.cast_signed()) >> 1)
+}
+
+/// An Integer. Unwinds only when memory for a big one runs out.
+pub(crate) fn integer(number: i64) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_ll2inum(number) }
+}
+
+pub(crate) fn float(number: f64) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_float_new(number) }
+}
+
+fn is_type(value: VALUE, kind: ruby_value_type) -> bool {
+    // SAFETY: any VALUE may be asked for its type.
+    unsafe { rb_sys::RB_TYPE_P(value, kind) }
+}
+
+pub(crate) fn is_string(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_STRING)
+}
+
+pub(crate) fn is_array(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_ARRAY)
+}
+
+pub(crate) fn is_class(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_CLASS)
+}
+
+pub(crate) fn is_float(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_FLOAT)
+}
+
+/// `value.is_a?(class)`.
+pub(crate) fn kind_of(value: VALUE, class: VALUE) -> bool {
+    // SAFETY: both are live values and `class` is a class.
+    truthy(unsafe { rb_sys::rb_obj_is_kind_of(value, class) })
+}
+
+pub(crate) fn is_exception(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(value, unsafe { rb_sys::rb_eException })
+}
+
+/// Whether `value` is Exception or one of its subclasses.
+pub(crate) fn is_exception_class(value: VALUE) -> bool {
+    // SAFETY: both are classes.
+    is_class(value)
+        && truthy(unsafe { rb_sys::rb_class_inherited_p(value, rb_sys::rb_eException) })
+}
+
+pub(crate) fn is_proc(value: VALUE) -> bool {
+    // SAFETY: any value may be asked.
+    truthy(unsafe { rb_sys::rb_obj_is_proc(value) })
+}
+
+pub(crate) fn is_fiber(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM (rb_cFiber is not exported, Fiber is a constant).
+    kind_of(value, super::fiber::class())
+}
+
+/// Seconds given as any number; nil is `None`.
+pub(crate) fn seconds(value: VALUE) -> Outcome<Option<f64>> {
+    if value == NIL {
+        return Ok(None);
+    }
+    if let Some(number) = fixnum(value) {
+        #[allow(clippy::cast_precision_loss)] // 2^53 seconds are enough
+        return Ok(Some(number as f64));
+    }
+    if is_float(value) {
+        // SAFETY: it is a Float.
+        return Ok(Some(unsafe { rb_sys::rb_float_value(value) }));
+    }
+    let mut number = 0.0;
+    protect(|| {
+        // SAFETY: under protect; raises TypeError for what is no number.
+        number = unsafe { rb_sys::rb_num2dbl(value) };
+        NIL
+    })?;
+    Ok(Some(number))
+}
+
+/// An Integer that fits an `i32`; TypeError or RangeError otherwise.
+pub(crate) fn int32(value: VALUE, what: &str) -> Outcome<i32> {
+    let Some(number) = fixnum(value) else {
+        return Err(Raise::type_error(format!("{what} must be an Integer")));
+    };
+    i32::try_from(number).map_err(|_| Raise::range_error(format!("{what} {number} is out of range")))
+}
+
+/// The symbol or method name as an ID; for names known at compile time.
+pub(crate) fn intern(name: &CStr) -> ID {
+    // SAFETY: a NUL-terminated name.
+    unsafe { rb_sys::rb_intern(name.as_ptr()) }
+}
+
+pub(crate) fn symbol(name: &CStr) -> VALUE {
+    // SAFETY: the ID is valid.
+    unsafe { rb_sys::rb_id2sym(intern(name)) }
+}
+
+/// A new String with these bytes.
+pub(crate) fn string(bytes: &[u8]) -> VALUE {
+    // SAFETY: the bytes are copied during the call; their number fits a long.
+    unsafe {
+        rb_sys::rb_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long)
+    }
+}
+
+/// A new String in UTF-8.
+pub(crate) fn utf8(text: &str) -> VALUE {
+    // SAFETY: as `string`.
+    unsafe { rb_sys::rb_utf8_str_new(text.as_ptr().cast::<c_char>(), text.len() as c_long) }
+}
+
+/// The bytes of a String, copied.
+pub(crate) fn bytes_of(value: VALUE) -> Vec<u8> {
+    debug_assert!(is_string(value));
+    // SAFETY: it is a String, and nothing runs between taking the pointer and copying.
+    unsafe {
+        let len = usize::try_from(rb_sys::RSTRING_LEN(value)).unwrap_or(0);
+        std::slice::from_raw_parts(rb_sys::RSTRING_PTR(value).cast::<u8>(), len).to_vec()
+    }
+}
+
+/// A String's text; TypeError for anything else.
+pub(crate) fn text(value: VALUE, what: &str) -> Outcome<String> {
+    if !is_string(value) {
+        return Err(Raise::type_error(format!("{what} must be a String")));
+    }
+    String::from_utf8(bytes_of(value))
+        .map_err(|_| Raise::argument_error(format!("{what} is not valid UTF-8")))
+}
+
+pub(crate) fn array() -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_ary_new() }
+}
+
+pub(crate) fn array_of(items: &[VALUE]) -> VALUE {
+    // SAFETY: the items are copied during the call.
+    unsafe { rb_sys::rb_ary_new_from_values(items.len() as c_long, items.as_ptr()) }
+}
+
+pub(crate) fn push(array: VALUE, item: VALUE) {
+    // SAFETY: `array` is a fresh, unfrozen Array of ours.
+    unsafe { rb_sys::rb_ary_push(array, item) };
+}
+
+pub(crate) fn array_len(array: VALUE) -> usize {
+    debug_assert!(is_array(array));
+    // SAFETY: it is an Array.
+    usize::try_from(unsafe { rb_sys::RARRAY_LEN(array) }).unwrap_or(0)
+}
+
+/// An Array's item, nil beyond its end.
+pub(crate) fn at(array: VALUE, index: usize) -> VALUE {
+    debug_assert!(is_array(array));
+    // SAFETY: it is an Array; an index beyond the end gives nil.
+    unsafe { rb_sys::rb_ary_entry(array, index as c_long) }
+}
+
+pub(crate) fn hash() -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_hash_new() }
+}
+
+pub(crate) fn store(hash: VALUE, key: VALUE, value: VALUE) {
+    // SAFETY: `hash` is a fresh, unfrozen Hash of ours, and the key a Symbol.
+    unsafe { rb_sys::rb_hash_aset(hash, key, value) };
+}
+
+/// The value of a Symbol key, nil where the Hash lacks it.
+pub(crate) fn lookup(hash: VALUE, key: &CStr) -> VALUE {
+    // SAFETY: `hash` is a Hash; Symbols run no user code.
+    unsafe { rb_sys::rb_hash_lookup2(hash, symbol(key), NIL) }
+}
+
+pub(crate) fn is_hash(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_HASH)
+}
+
+/// Calls a method; what it raises is handed back.
+pub(crate) fn call(receiver: VALUE, method: &CStr, args: &[VALUE]) -> Outcome {
+    let method = intern(method);
+    let (count, args) = (c_int::try_from(args.len()).unwrap_or(0), args.as_ptr());
+    // SAFETY: under protect; the arguments live in the caller's frame.
+    protect(|| unsafe { rb_sys::rb_funcallv(receiver, method, count, args) })
+}
+
+/// Yields to the block of the running method; what it raises (or breaks with) is handed back.
+pub(crate) fn yield_to_block(value: VALUE) -> Outcome {
+    // SAFETY: under protect; called from methods that were given a block.
+    protect(|| unsafe { rb_sys::rb_yield(value) })
+}
+
+pub(crate) fn block_given() -> bool {
+    // SAFETY: asked inside a method.
+    unsafe { rb_sys::rb_block_given_p() != 0 }
+}
+
+/// The block of the running method as a Proc.
+pub(crate) fn block() -> Outcome {
+    if !block_given() {
+        return Err(Raise::local_jump_error("no block given"));
+    }
+    // SAFETY: there is a block.
+    protect(|| unsafe { rb_sys::rb_block_proc() })
+}
+
+/// An instance variable, nil where it is not set.
+pub(crate) fn ivar(object: VALUE, name: ID) -> VALUE {
+    // SAFETY: reading never raises for an internal name.
+    unsafe { rb_sys::rb_attr_get(object, name) }
+}
+
+/// Sets an instance variable; raises for frozen objects.
+pub(crate) fn set_ivar(object: VALUE, name: ID, value: VALUE) -> Outcome {
+    // SAFETY: under protect.
+    protect(|| unsafe { rb_sys::rb_ivar_set(object, name, value) })
+}
+
+/// Makes a new instance: `class.new(*args)`.
+pub(crate) fn instance(class: VALUE, args: &[VALUE]) -> Outcome {
+    call(class, c"new", args)
+}

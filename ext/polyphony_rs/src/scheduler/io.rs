@@ -1,0 +1,287 @@
+//! Hooks for reading, writing, closing and waiting for readiness.
+
+use std::os::fd::RawFd;
+
+use polyphony_core::op::{Poll, Read, Write};
+use polyphony_core::sys;
+use rb_sys::VALUE;
+
+use super::machine;
+use crate::clock;
+use crate::errors::{Outcome, Raise};
+use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
+use crate::ruby::buffer::{HookBuffer, Loan, lend_to_hook};
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::{FALSE, NIL, TRUE, io, value};
+
+/// What Ruby passes to the four read and write hooks.
+struct Request {
+    io: VALUE,
+    fd: RawFd,
+    buffer: VALUE,
+    /// Where in the buffer.
+    offset: usize,
+    /// Least bytes to move; 0: whatever one attempt brings.
+    minimum: usize,
+    /// Position in the file.
+    from: u64,
+}
+
+impl Request {
+    /// `(io, buffer, length, offset)`; the positioned hooks have `from` behind the buffer. The
+    /// one place that knows this order.
+    fn parse(args: Args, positioned: bool) -> Outcome<Self> {
+        let rest = if positioned { 3 } else { 2 };
+        let args = args.expect(rest + 1, rest + 2)?;
+        let from = if positioned { size(args.get(2), "from")? as u64 } else { CURRENT_POSITION };
+        Ok(Self {
+            io: args.get(0),
+            fd: io::descriptor(args.get(0))?,
+            buffer: args.get(1),
+            offset: size(args.get(rest + 1), "offset")?,
+            minimum: size(args.get(rest), "length")?,
+            from,
+        })
+    }
+
+    /// The file position after `done` bytes.
+    fn position(&self, done: usize) -> u64 {
+        if self.from == CURRENT_POSITION { CURRENT_POSITION } else { self.from + done as u64 }
+    }
+
+    fn deadline(&self) -> Outcome<Option<u64>> {
+        Ok(io::timeout(self.io)?.map(clock::after))
+    }
+}
+
+fn size(argument: VALUE, what: &str) -> Outcome<usize> {
+    if argument == NIL {
+        return Ok(0);
+    }
+    let number = value::fixnum(argument)
+        .ok_or_else(|| Raise::type_error(format!("{what} must be an Integer")))?;
+    usize::try_from(number).map_err(|_| Raise::argument_error(format!("{what} is negative")))
+}
+
+/// A result as hooks give it: a count, or a negated errno.
+fn count(bytes: usize) -> Outcome {
+    Ok(value::integer(i64::try_from(bytes).unwrap_or(i64::MAX)))
+}
+
+fn failure(result: i32, done: usize) -> Outcome {
+    // What was moved before counts; the error comes up again at the next attempt.
+    if done > 0 { count(done) } else { Ok(value::integer(i64::from(result))) }
+}
+
+impl Machine {
+    /// Waits for a hook's op, by the IO's own timeout.
+    fn wait_for_hook(
+        &self,
+        key: polyphony_core::op::OpKey,
+        deadline: Option<u64>,
+    ) -> Outcome<Result<i32, (Raise, Option<i32>)>> {
+        if let Some(deadline) = deadline {
+            self.state().borrow_mut().driver.set_deadline(key, deadline);
+        }
+        Ok(match self.wait_for(key, OnInterrupt::AwaitCancel) {
+            Waited::Done(result) => Ok(result),
+            Waited::TimedOut => {
+                let late = self.stop(key, OnInterrupt::AwaitCancel);
+                Err((Raise::io_timeout(), late))
+            }
+            Waited::Interrupted(interruption, late) => match interruption.conclude() {
+                // Scheduled with a plain value: the read goes on as if nothing had come.
+                Ok(_) => Ok(late.filter(|late| *late != -libc::ECANCELED).unwrap_or(-libc::EINTR)),
+                Err(raise) => Err((raise, late)),
+            },
+        })
+    }
+}
+
+/// Bytes that arrived although the read was cancelled go back into the IO's own buffer, for the
+/// next read to find.
+fn put_back(request: &Request, piece: &HookBuffer, late: Option<i32>) -> Outcome<()> {
+    let Some(len @ 1..) = late.and_then(|late| usize::try_from(late).ok()) else { return Ok(()) };
+    // A positioned read took nothing away.
+    if request.from != CURRENT_POSITION {
+        return Ok(());
+    }
+    // SAFETY: the kernel wrote `len` bytes there, and the op is over.
+    let bytes = value::string(unsafe { std::slice::from_raw_parts(piece.ptr, len) });
+    value::call(request.io, c"ungetbyte", &[bytes])?;
+    Ok(())
+}
+
+fn read(this: VALUE, request: &Request) -> Outcome {
+    let machine = machine(this)?;
+    let deadline = request.deadline()?;
+    let mut done = 0;
+    loop {
+        let piece = lend_to_hook(request.buffer, request.offset + done, true)?;
+        if piece.len == 0 {
+            piece.loan.release();
+            return count(done);
+        }
+        let op = Read {
+            fd: request.fd,
+            ptr: piece.ptr,
+            len: op_len(piece.len),
+            offset: request.position(done),
+        };
+        // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
+        let key = unsafe { machine.submit(op, piece.loan) }?;
+        match machine.wait_for_hook(key, deadline)? {
+            Ok(0) => return count(done),
+            Ok(result @ 1..) => done += usize::try_from(result).unwrap_or(0),
+            Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
+                wait_ready(machine, request.fd, libc::POLLIN, deadline)?;
+            }
+            Ok(result) => return failure(result, done),
+            Err((raise, late)) => {
+                put_back(request, &piece, late)?;
+                return Err(raise);
+            }
+        }
+        if done > 0 && done >= request.minimum {
+            return count(done);
+        }
+    }
+}
+
+/// Writes without a switch what can be written at once; through the ring what can't. Regular
+/// files always go through the ring: their writes may have to wait for the disk, and nobody can
+/// tell beforehand.
+fn write(this: VALUE, request: &Request) -> Outcome {
+    let machine = machine(this)?;
+    let deadline = request.deadline()?;
+    let mut direct = request.from == CURRENT_POSITION && !io::is_file(request.io);
+    let mut done = 0;
+    loop {
+        let piece = lend_to_hook(request.buffer, request.offset + done, false)?;
+        if piece.len == 0 {
+            piece.loan.release();
+            return count(done);
+        }
+        if direct {
+            // SAFETY: the buffer has that many bytes.
+            let written = unsafe { sys::write_now(request.fd, piece.ptr, piece.len) };
+            if let Ok(written) = written {
+                piece.loan.release();
+                machine.count_direct_op();
+                done += written;
+                if !machine.may_go_on() {
+                    machine.snooze()?;
+                }
+                if done >= request.minimum {
+                    return count(done);
+                }
+                continue;
+            }
+            // It would have to wait, or something is wrong: the ring tells.
+            direct = false;
+        }
+        let op = Write {
+            fd: request.fd,
+            ptr: piece.ptr,
+            len: op_len(piece.len),
+            offset: request.position(done),
+        };
+        // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
+        let key = unsafe { machine.submit(op, piece.loan) }?;
+        match machine.wait_for_hook(key, deadline)? {
+            Ok(result @ 0..) => done += usize::try_from(result).unwrap_or(0),
+            Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
+                wait_ready(machine, request.fd, libc::POLLOUT, deadline)?;
+                continue;
+            }
+            Ok(result) => return failure(result, done),
+            Err((raise, _)) => return Err(raise),
+        }
+        if done >= request.minimum {
+            return count(done);
+        }
+    }
+}
+
+fn io_read(this: VALUE, args: Args) -> Outcome {
+    read(this, &Request::parse(args, false)?)
+}
+
+fn io_pread(this: VALUE, args: Args) -> Outcome {
+    read(this, &Request::parse(args, true)?)
+}
+
+fn io_write(this: VALUE, args: Args) -> Outcome {
+    write(this, &Request::parse(args, false)?)
+}
+
+fn io_pwrite(this: VALUE, args: Args) -> Outcome {
+    write(this, &Request::parse(args, true)?)
+}
+
+/// Waits for events on a descriptor: those that came, 0 past the deadline.
+fn wait_ready(machine: &Machine, fd: RawFd, events: i16, deadline: Option<u64>) -> Outcome<i32> {
+    let op = Poll { fd, events: u32::from(events.cast_unsigned()) };
+    // SAFETY: the op points to nothing.
+    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    if let Some(deadline) = deadline {
+        machine.state().borrow_mut().driver.set_deadline(key, deadline);
+    }
+    match machine.wait_for(key, OnInterrupt::Abandon) {
+        Waited::Done(result) if result < 0 => Err(Raise::Errno(-result)),
+        Waited::Done(result) => Ok(result),
+        Waited::TimedOut => {
+            machine.abandon(key);
+            Ok(0)
+        }
+        Waited::Interrupted(interruption, _) => interruption.conclude().map(|_| 0),
+    }
+}
+
+/// `io_wait(io, events, timeout)`: the events that are there, false past the timeout. Ruby's
+/// event bits are those of poll(2).
+fn io_wait(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(2, 3)?;
+    let machine = machine(this)?;
+    let fd = io::descriptor(args.get(0))?;
+    let wanted = value::int32(args.get(1), "events")?;
+    let events = i16::try_from(wanted)
+        .map_err(|_| Raise::argument_error("events must be READABLE, PRIORITY or WRITABLE"))?;
+    let timeout = match args.get(2) {
+        NIL => io::timeout(args.get(0))?,
+        given => value::seconds(given)?,
+    };
+    if timeout == Some(0.0) {
+        let mut fds = [libc::pollfd { fd, events, revents: 0 }];
+        polyphony_core::net::poll_now(&mut fds)?;
+        machine.count_direct_op();
+        return Ok(ready_events(i32::from(fds[0].revents), wanted));
+    }
+    let ready = wait_ready(machine, fd, events, timeout.map(clock::after))?;
+    Ok(ready_events(ready, wanted))
+}
+
+/// The subset of `wanted` that is ready. A descriptor in error is ready for anything: the next
+/// operation on it tells.
+fn ready_events(ready: i32, wanted: i32) -> VALUE {
+    match ready & wanted {
+        0 if ready == 0 => FALSE,
+        0 => value::integer(i64::from(wanted)),
+        events => value::integer(i64::from(events)),
+    }
+}
+
+/// `io_close(fd)`: closed in fact when it returns.
+fn io_close(this: VALUE, fd: VALUE) -> Outcome {
+    machine(this)?.close(value::int32(fd, "fd")?)?;
+    Ok(TRUE)
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"io_read", method!(io_read, -1));
+    define(class, c"io_pread", method!(io_pread, -1));
+    define(class, c"io_write", method!(io_write, -1));
+    define(class, c"io_pwrite", method!(io_pwrite, -1));
+    define(class, c"io_wait", method!(io_wait, -1));
+    define(class, c"io_close", method!(io_close, 1));
+}

@@ -1,0 +1,132 @@
+//! `UM::FiberScheduler`: Ruby's hooks on a machine.
+//!
+//! Ruby calls them in non-blocking fibers only. A hook parks the fiber in the machine like any
+//! of the machine's own methods; `unblock` and `fiber_interrupt` may come from any thread.
+
+mod block;
+mod close;
+mod io;
+mod process;
+mod select;
+
+use std::cell::Cell;
+
+use rb_sys::VALUE;
+
+use crate::errors::{Outcome, Raise};
+use crate::machine::Machine;
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::typed::{self, DataType, Typed};
+use crate::ruby::{NIL, value};
+
+/// A scheduler.
+pub(crate) struct Scheduler {
+    machine: Cell<VALUE>,
+    /// The first exception that ended a fiber, raised by `close`.
+    first_error: Cell<VALUE>,
+}
+
+static TYPE: DataType<Scheduler> = DataType::new();
+
+impl Typed for Scheduler {
+    const NAME: &'static std::ffi::CStr = c"UringMachine::FiberScheduler";
+
+    fn data_type() -> &'static DataType<Self> {
+        &TYPE
+    }
+
+    fn mark(&self) {
+        typed::mark(self.machine.get());
+        typed::mark(self.first_error.get());
+    }
+}
+
+impl Scheduler {
+    fn of(object: VALUE) -> Outcome<&'static Self> {
+        typed::get(object).ok_or_else(|| Raise::um_error("uninitialized scheduler"))
+    }
+
+    /// The scheduler's machine. A forked child gets a fresh one, as it must not touch the
+    /// parent's ring.
+    fn machine_object(&self) -> Outcome {
+        let object = self.machine.get();
+        let machine = Machine::any(object)?;
+        if machine.survives_fork() {
+            return Ok(object);
+        }
+        machine.disown();
+        let fresh = Machine::create()?;
+        self.machine.set(fresh);
+        Ok(fresh)
+    }
+}
+
+/// The machine behind a scheduler object, on the scheduler's own thread.
+fn machine(this: VALUE) -> Outcome<&'static Machine> {
+    Machine::of(Scheduler::of(this)?.machine_object()?)
+}
+
+/// `new(machine = nil, thread_pool = nil)`
+fn initialize(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(0, 2)?;
+    let machine = match args.get(0) {
+        NIL => Machine::create()?,
+        given => {
+            Machine::of(given)?;
+            given
+        }
+    };
+    typed::put(this, Scheduler { machine: Cell::new(machine), first_error: Cell::new(NIL) });
+    Ok(this)
+}
+
+fn machine_reader(this: VALUE) -> Outcome {
+    Scheduler::of(this)?.machine_object()
+}
+
+/// Hook of `Fiber.schedule`: the fiber runs at once up to its first wait, and nobody else does
+/// before the caller goes on.
+fn fiber(this: VALUE, _args: Args) -> Outcome {
+    let machine = Scheduler::of(this)?.machine_object()?;
+    let body = value::block()?;
+    Machine::spin_now(machine, body, this)
+}
+
+/// An exception that nobody rescued ended a scheduled fiber: shown as Ruby shows a thread's, and
+/// raised when the scheduler closes. The other fibers go on.
+pub(crate) fn report(scheduler: VALUE, fiber: VALUE, exception: VALUE) {
+    if let Ok(scheduler) = Scheduler::of(scheduler)
+        && scheduler.first_error.get() == NIL
+    {
+        scheduler.first_error.set(exception);
+    }
+    // A failure to report has nobody to be reported to.
+    let _ = value::call(scheduler, c"report_exception", &[fiber, exception]);
+}
+
+/// Hook of name lookups.
+fn address_resolve(this: VALUE, host: VALUE) -> Outcome {
+    let host = value::text(host, "host")?;
+    // A scope is not the resolver's business; Ruby puts it back.
+    let name = host.split('%').next().unwrap_or_default();
+    let found = machine(this)?.resolve(name)?;
+    let list = value::array();
+    for address in found {
+        value::push(list, value::utf8(&address));
+    }
+    Ok(list)
+}
+
+/// Defines the class's methods.
+pub(crate) fn init(class: VALUE) {
+    typed::define_allocator::<Scheduler>(class);
+    define(class, c"initialize", method!(initialize, -1));
+    define(class, c"machine", method!(machine_reader, 0));
+    define(class, c"fiber", method!(fiber, -1));
+    define(class, c"address_resolve", method!(address_resolve, 1));
+    block::init(class);
+    close::init(class);
+    io::init(class);
+    process::init(class);
+    select::init(class);
+}

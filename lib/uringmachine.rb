@@ -1,0 +1,9 @@
+# frozen_string_literal: true
+
+require_relative "uringmachine/version"
+require_relative "uringmachine/native"
+require_relative "uringmachine/terminate"
+require_relative "uringmachine/fiber_scheduler"
+
+# io_uring for fibers. Short name of {UringMachine}.
+UM = UringMachine

@@ -1,0 +1,35 @@
+# frozen_string_literal: true
+
+class UringMachine
+  # A `Fiber::Scheduler` on a machine: with it, blocking calls of Ruby's core classes made in
+  # non-blocking fibers let other fibers run.
+  #
+  #   Fiber.set_scheduler(UM::FiberScheduler.new)
+  #   Fiber.schedule { TCPSocket.new("localhost", 80) }
+  #
+  # The hooks themselves are native.
+  class FiberScheduler
+    # Shows an exception that ended a fiber, as Ruby shows one that ends a thread. Silent where
+    # `Thread.current.report_on_exception` is false.
+    # @param fiber [Fiber] the fiber that has ended
+    # @param exception [Exception] what ended it
+    # @return [void]
+    def report_exception(fiber, exception)
+      return unless Thread.current.report_on_exception
+
+      $stderr.write("#{fiber.inspect} terminated with exception (report_on_exception is true):\n",
+                    exception.full_message(highlight: false))
+    end
+
+    # Runs `blocking_operation_wait` operations (zlib, large Integers, …) on threads of their own.
+    # Ruby calls the hook whenever it is there, so it is there only when asked for.
+    # @return [self]
+    def enable_blocking_operations
+      define_singleton_method(:blocking_operation_wait) do |operation|
+        Thread.new { operation.call }.join
+        true
+      end
+      self
+    end
+  end
+end

@@ -1,0 +1,10 @@
+# frozen_string_literal: true
+
+class UringMachine
+  # Ends a fiber. Not a StandardError, so that no plain `rescue` catches it.
+  class Terminate < Exception # rubocop:disable Lint/InheritException
+  end
+
+  # What {#terminate} raises in a fiber. One object for all, as nobody looks at its backtrace.
+  TERMINATE_EXCEPTION = Terminate.new.freeze
+end

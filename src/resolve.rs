@@ -1,0 +1,74 @@
+//! Looking up host names by the system's resolver: `/etc/hosts`, nsswitch and DNS as configured.
+
+use std::ffi::{CStr, CString};
+use std::ptr::null_mut;
+
+/// The numeric addresses of a host, in the resolver's order and without repetition. Blocks, so
+/// it belongs on a worker thread. A host that is not found has none.
+#[must_use]
+pub fn lookup(host: &str) -> Vec<String> {
+    let Ok(name) = CString::new(host) else { return Vec::new() };
+    // SAFETY: all zeroes are valid hints.
+    let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    let mut list = null_mut();
+    // SAFETY: name and hints live across the call; `list` is a valid out pointer.
+    let failed = unsafe {
+        libc::getaddrinfo(name.as_ptr(), std::ptr::null(), &raw const hints, &raw mut list)
+    };
+    if failed != 0 {
+        return Vec::new();
+    }
+    let mut addresses = Vec::new();
+    let mut entry = list;
+    // SAFETY: getaddrinfo gave a list that ends with null and is valid until freed below.
+    while let Some(info) = unsafe { entry.as_ref() } {
+        if let Some(text) = numeric(info)
+            && !addresses.contains(&text)
+        {
+            addresses.push(text);
+        }
+        entry = info.ai_next;
+    }
+    // SAFETY: the list came from getaddrinfo and is not used any more.
+    unsafe { libc::freeaddrinfo(list) };
+    addresses
+}
+
+/// An entry's address as text, with the scope of a link-local one.
+fn numeric(info: &libc::addrinfo) -> Option<String> {
+    let mut text = [0u8; 64];
+    // SAFETY: the entry's address and the buffer are valid and their lengths are passed.
+    let failed = unsafe {
+        libc::getnameinfo(
+            info.ai_addr,
+            info.ai_addrlen,
+            text.as_mut_ptr().cast(),
+            libc::socklen_t::try_from(text.len()).ok()?,
+            null_mut(),
+            0,
+            libc::NI_NUMERICHOST,
+        )
+    };
+    if failed != 0 {
+        return None;
+    }
+    Some(CStr::from_bytes_until_nul(&text).ok()?.to_str().ok()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_is_found_without_a_network() {
+        let found = lookup("localhost");
+        assert!(found.iter().any(|ip| ip == "127.0.0.1" || ip == "::1"), "{found:?}");
+    }
+
+    #[test]
+    fn nonsense_has_no_address() {
+        assert_eq!(lookup("no such host"), Vec::<String>::new());
+        assert_eq!(lookup("nul\0inside"), Vec::<String>::new());
+    }
+}
