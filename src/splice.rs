@@ -1,1 +1,210 @@
-//! Transfers between two descriptors through a pipe, as pure state machines.
+//! Transfers from a source through a pipe to a destination, as a pure state machine.
+//!
+//! A [`Pump`] knows how much may go in and out of its pipe; whoever drives it carries the moves
+//! out (by `splice(2)` or through the ring) and reports what came of them.
+
+/// Capacity of a fresh pipe, in bytes.
+pub const SMALL_PIPE: usize = 64 * 1024;
+/// Capacity asked for once a transfer has filled its pipe: 1 MiB moves two to three times as
+/// fast as 64 KiB.
+pub const LARGE_PIPE: usize = 1024 * 1024;
+
+/// How much to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Most bytes of one move.
+    pub chunk: usize,
+    /// Most bytes in total; `None`: to EOF.
+    pub limit: Option<u64>,
+}
+
+impl Plan {
+    /// Everything up to EOF, in moves as large as the pipe.
+    pub const TO_EOF: Self = Self { chunk: usize::MAX, limit: None };
+}
+
+/// One direction of a transfer.
+#[derive(Clone, Copy, Debug)]
+pub struct Pump {
+    plan: Plan,
+    /// Bytes in the pipe.
+    buffered: usize,
+    capacity: usize,
+    eof: bool,
+    /// The pipe took no more although it is not full by bytes (each small piece takes a slot):
+    /// nothing more goes in before something went out.
+    stalled: bool,
+    read: u64,
+    moved: u64,
+}
+
+impl Pump {
+    /// A transfer that has not begun, through a pipe of [`SMALL_PIPE`].
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            buffered: 0,
+            capacity: SMALL_PIPE,
+            eof: plan.limit == Some(0),
+            stalled: false,
+            read: 0,
+            moved: 0,
+        }
+    }
+
+    /// How many bytes to move from the source into the pipe; `None`: none at present.
+    #[must_use]
+    pub fn wants_in(&self) -> Option<usize> {
+        if self.eof || self.stalled || self.buffered >= self.capacity {
+            return None;
+        }
+        let room = (self.capacity - self.buffered).min(self.plan.chunk);
+        let left = self.plan.limit.map_or(u64::MAX, |limit| limit - self.read);
+        Some(room.min(usize::try_from(left).unwrap_or(usize::MAX)))
+    }
+
+    /// How many bytes to move from the pipe to the destination; `None`: it is empty.
+    #[must_use]
+    pub fn wants_out(&self) -> Option<usize> {
+        (self.buffered > 0).then_some(self.buffered)
+    }
+
+    /// Bytes went into the pipe; 0 is the source's EOF.
+    pub fn moved_in(&mut self, bytes: usize) {
+        self.buffered += bytes;
+        self.read += bytes as u64;
+        let full = self.plan.limit.is_some_and(|limit| self.read >= limit);
+        self.eof = self.eof || bytes == 0 || full;
+    }
+
+    /// Bytes went out of the pipe.
+    pub fn moved_out(&mut self, bytes: usize) {
+        self.buffered = self.buffered.saturating_sub(bytes);
+        self.moved += bytes as u64;
+        self.stalled = false;
+    }
+
+    /// A move into the pipe would have to wait. True if it is the source that it waits for:
+    /// with bytes in the pipe it may be the pipe as well, and those go out first.
+    pub fn would_wait(&mut self) -> bool {
+        self.stalled = self.buffered > 0;
+        !self.stalled
+    }
+
+    /// Whether the pipe has been filled by a transfer that goes on: the time to make it larger.
+    #[must_use]
+    pub fn wants_larger_pipe(&self) -> bool {
+        self.capacity == SMALL_PIPE && self.buffered >= SMALL_PIPE && !self.eof
+    }
+
+    /// The pipe's capacity has changed (or could not be changed, and is what it is).
+    pub fn set_capacity(&mut self, bytes: usize) {
+        // Anything but SMALL_PIPE, so that growing is tried once.
+        self.capacity = if bytes == SMALL_PIPE { SMALL_PIPE - 1 } else { bytes };
+    }
+
+    /// Whether the source has ended (or the limit was reached) and the pipe is empty.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.eof && self.buffered == 0
+    }
+
+    /// Bytes that have reached the destination.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn in_then_out_then_eof() {
+        let mut pump = Pump::new(Plan::TO_EOF);
+        assert_eq!((pump.wants_in(), pump.wants_out()), (Some(SMALL_PIPE), None));
+        pump.moved_in(100);
+        assert_eq!((pump.wants_in(), pump.wants_out()), (Some(SMALL_PIPE - 100), Some(100)));
+        pump.moved_in(0);
+        assert_eq!((pump.wants_in(), pump.is_done()), (None, false));
+        pump.moved_out(60);
+        pump.moved_out(40);
+        assert!(pump.is_done());
+        assert_eq!(pump.moved(), 100);
+    }
+
+    #[test]
+    fn a_limit_ends_it_like_eof() {
+        let mut pump = Pump::new(Plan { chunk: usize::MAX, limit: Some(10) });
+        assert_eq!(pump.wants_in(), Some(10));
+        pump.moved_in(4);
+        assert_eq!(pump.wants_in(), Some(6));
+        pump.moved_in(6);
+        assert_eq!(pump.wants_in(), None);
+        pump.moved_out(10);
+        assert!(pump.is_done());
+        assert!(Pump::new(Plan { chunk: 1, limit: Some(0) }).is_done());
+    }
+
+    #[test]
+    fn a_chunk_bounds_each_move_in() {
+        let pump = Pump::new(Plan { chunk: 8192, limit: None });
+        assert_eq!(pump.wants_in(), Some(8192));
+    }
+
+    #[test]
+    fn a_pipe_out_of_slots_is_emptied_before_more_goes_in() {
+        let mut pump = Pump::new(Plan::TO_EOF);
+        assert!(pump.would_wait(), "an empty pipe: it is the source");
+        pump.moved_in(1);
+        assert!(!pump.would_wait());
+        assert_eq!(pump.wants_in(), None);
+        pump.moved_out(1);
+        assert!(pump.wants_in().is_some());
+    }
+
+    #[test]
+    fn growing_is_asked_for_once() {
+        let mut pump = Pump::new(Plan::TO_EOF);
+        pump.moved_in(SMALL_PIPE);
+        assert!(pump.wants_larger_pipe());
+        let mut grown = pump;
+        grown.set_capacity(LARGE_PIPE);
+        assert_eq!((grown.wants_larger_pipe(), grown.wants_in()), (false, Some(LARGE_PIPE - SMALL_PIPE)));
+        pump.set_capacity(SMALL_PIPE);
+        assert!(!pump.wants_larger_pipe());
+    }
+
+    proptest! {
+        /// Whatever the moves, every byte that went in comes out, and no more than the limit.
+        #[test]
+        fn nothing_is_lost(
+            limit in prop::option::of(0u64..300_000),
+            moves in prop::collection::vec((any::<bool>(), 1usize..100_000), 0..100),
+        ) {
+            let mut pump = Pump::new(Plan { chunk: 50_000, limit });
+            let mut total_in = 0;
+            for (inward, size) in moves {
+                if inward {
+                    if let Some(most) = pump.wants_in() {
+                        let size = size.min(most);
+                        pump.moved_in(size);
+                        total_in += size as u64;
+                    }
+                } else if let Some(most) = pump.wants_out() {
+                    pump.moved_out(size.min(most));
+                }
+            }
+            pump.moved_in(0);
+            while let Some(most) = pump.wants_out() {
+                pump.moved_out(most);
+            }
+            prop_assert!(pump.is_done());
+            prop_assert_eq!(pump.moved(), total_in);
+            prop_assert!(limit.is_none_or(|limit| total_in <= limit));
+        }
+    }
+}

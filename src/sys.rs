@@ -81,3 +81,62 @@ pub fn waitid_blocking(idtype: u32, id: u32, options: i32) -> i32 {
     };
     if result == 0 { 0 } else { -errno() }
 }
+
+/// `splice(2)` that doesn't wait on pipes (`SPLICE_F_NONBLOCK`) nor on descriptors that have
+/// `O_NONBLOCK`; see [`can_splice_now`].
+///
+/// # Errors
+/// EAGAIN where it would have to wait.
+pub fn splice_now(from: RawFd, to: RawFd, len: usize) -> Result<usize, i32> {
+    let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
+    // SAFETY: no offsets are passed.
+    let moved = unsafe {
+        libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, flags)
+    };
+    usize::try_from(moved).map_err(|_| errno())
+}
+
+/// Whether `splice(2)` with `SPLICE_F_NONBLOCK` never waits on this descriptor: pipes, and
+/// sockets with `O_NONBLOCK`. Regular files may wait for their disk whatever the flags.
+#[must_use]
+pub fn can_splice_now(fd: RawFd) -> bool {
+    match kind(fd) {
+        Some(libc::S_IFIFO) => true,
+        Some(libc::S_IFSOCK) => is_nonblocking(fd),
+        _ => false,
+    }
+}
+
+/// Whether the descriptor is a socket.
+#[must_use]
+pub fn is_socket(fd: RawFd) -> bool {
+    kind(fd) == Some(libc::S_IFSOCK)
+}
+
+fn kind(fd: RawFd) -> Option<libc::mode_t> {
+    // SAFETY: all zeroes is a valid stat, and it lives across the call.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        (libc::fstat(fd, &raw mut stat) == 0).then_some(stat.st_mode & libc::S_IFMT)
+    }
+}
+
+fn is_nonblocking(fd: RawFd) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_NONBLOCK != 0
+}
+
+/// Asks for a pipe of `bytes`; what it has now. The per-user limit refuses quietly.
+#[must_use]
+pub fn set_pipe_size(fd: RawFd, bytes: usize) -> usize {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: no pointers.
+    let size = unsafe {
+        match libc::fcntl(fd, libc::F_SETPIPE_SZ, bytes) {
+            refused if refused < 0 => libc::fcntl(fd, libc::F_GETPIPE_SZ),
+            size => size,
+        }
+    };
+    usize::try_from(size).unwrap_or(0)
+}

@@ -34,6 +34,8 @@ impl Op for Accept {
 pub struct AcceptMultishot {
     /// The listening socket.
     pub fd: RawFd,
+    /// `SOCK_NONBLOCK` or 0; `SOCK_CLOEXEC` is added.
+    pub flags: i32,
 }
 
 impl Op for AcceptMultishot {
@@ -45,6 +47,8 @@ impl Op for AcceptMultishot {
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::AcceptMulti::new(types::Fd(self.fd)).flags(libc::SOCK_CLOEXEC).build()
+        opcode::AcceptMulti::new(types::Fd(self.fd))
+            .flags(self.flags | libc::SOCK_CLOEXEC)
+            .build()
     }
 }

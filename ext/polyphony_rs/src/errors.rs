@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use polyphony_core::error::SetupError;
 use rb_sys::VALUE;
 
-use crate::ruby::value::{integer, string, utf8};
-use crate::ruby::{NIL, protect, value};
+use crate::ruby::value::{integer, utf8};
+use crate::ruby::{protect, value};
 
 /// What a method ends with when it doesn't return.
 pub(crate) enum Raise {
@@ -27,7 +27,6 @@ pub(crate) enum Kind {
     Argument,
     Type,
     Range,
-    Io,
     IoTimeout,
     LocalJump,
     Runtime,
@@ -60,7 +59,6 @@ impl Kind {
                 Self::Argument => rb_sys::rb_eArgError,
                 Self::Type => rb_sys::rb_eTypeError,
                 Self::Range => rb_sys::rb_eRangeError,
-                Self::Io => rb_sys::rb_eIOError,
                 Self::IoTimeout => rb_sys::rb_eIOTimeoutError,
                 Self::LocalJump => rb_sys::rb_eLocalJumpError,
                 Self::Runtime => rb_sys::rb_eRuntimeError,
@@ -82,10 +80,6 @@ impl Raise {
 
     pub(crate) fn range_error(message: impl Into<String>) -> Self {
         Self::Error(Kind::Range, message.into())
-    }
-
-    pub(crate) fn io_error(message: impl Into<String>) -> Self {
-        Self::Error(Kind::Io, message.into())
     }
 
     pub(crate) fn io_timeout() -> Self {
@@ -169,13 +163,4 @@ pub(crate) fn check(result: i32) -> Outcome<i32> {
 /// The same as an Integer.
 pub(crate) fn integer_or_errno(result: i32) -> Outcome {
     check(result).map(|count| integer(i64::from(count)))
-}
-
-/// Text of a value for a message: `inspect`, or its class where that fails.
-pub(crate) fn inspect(of: VALUE) -> String {
-    let text = value::call(of, c"inspect", &[]).unwrap_or_else(|_| string(b"#<?>"));
-    if text == NIL || !value::is_string(text) {
-        return "#<?>".into();
-    }
-    String::from_utf8_lossy(&value::bytes_of(text)).into_owned()
 }

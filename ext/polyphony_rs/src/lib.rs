@@ -1,9 +1,12 @@
 //! Ruby bindings of polyphony-core: `UringMachine`, its `Fiber::Scheduler`, and the native parts
 //! of Polyphony.
 
+#![allow(missing_docs)] // the init function that magnus generates has none
+
 mod clock;
 mod errors;
 mod machine;
+mod polyphony;
 mod ruby;
 mod scheduler;
 
@@ -26,5 +29,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     machine::init(um.as_raw(), thread.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
     scheduler::init(scheduler.as_raw());
+    let io: RClass = ruby.class_object().const_get("IO")?;
+    let polyphony = ruby.define_module("Polyphony")?;
+    polyphony::init(io.as_raw(), polyphony.as_raw());
     Ok(())
 }

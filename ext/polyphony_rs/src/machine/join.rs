@@ -19,7 +19,10 @@ impl Machine {
         let key = self.start_local(None, Role::Wake);
         of.listen(this, key);
         match self.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Interrupted(interruption, _) => Some(interruption),
+            Waited::Interrupted(interruption, _) => {
+                of.forget(key);
+                Some(interruption)
+            }
             Waited::Done(_) | Waited::TimedOut => None,
         }
     }
@@ -83,7 +86,35 @@ fn await_all(this: VALUE, args: Args) -> Outcome {
     Ok(value::integer(i64::try_from(fibers.len()).unwrap_or(i64::MAX)))
 }
 
+/// `await_any(*fibers)`: the first fiber found to have ended, waiting for one to end.
+fn await_any(this: VALUE, args: Args) -> Outcome {
+    let machine = Machine::of(this)?;
+    let fibers = fibers_of(this, args)?;
+    let keep = value::array_of(&fibers);
+    let key = machine.start_local(None, Role::Wake);
+    let first = loop {
+        let ended = fibers.iter().find(|fiber| Spun::of(**fiber).is_some_and(Spun::is_done));
+        if ended.is_some() || fibers.is_empty() {
+            break Ok(ended.copied().unwrap_or(NIL));
+        }
+        for spun in fibers.iter().filter_map(|fiber| Spun::of(*fiber)) {
+            spun.listen(this, key);
+        }
+        match machine.wait_for(key, OnInterrupt::Abandon) {
+            Waited::Interrupted(interruption, _) => break interruption.conclude(),
+            Waited::Done(_) | Waited::TimedOut => {}
+        }
+    };
+    machine.abandon(key);
+    for spun in fibers.iter().filter_map(|fiber| Spun::of(*fiber)) {
+        spun.forget(key);
+    }
+    std::hint::black_box(keep);
+    first
+}
+
 pub(super) fn init(class: VALUE) {
+    define(class, c"await_any", method!(await_any, -1));
     define(class, c"join", method!(join, -1));
     define(class, c"await", method!(await_all, -1));
 }

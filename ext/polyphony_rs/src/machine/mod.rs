@@ -224,6 +224,11 @@ impl Machine {
         Ok(object)
     }
 
+    /// The machine that spun a fiber, while it runs.
+    pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
+        spun::Spun::of(fiber).filter(|spun| !spun.is_done()).map(spun::Spun::machine)
+    }
+
     /// Appends an entry to the runqueue, from whichever thread.
     fn enqueue(&self, entry: Entry) {
         self.state.borrow_mut().queues.run.push(entry);
@@ -326,6 +331,7 @@ impl Machine {
         self.state.borrow_mut().driver.count_direct_op();
     }
 
+    /// The fiber that interrupts, `exit` and signals are delivered to.
     pub(crate) fn root(&self) -> VALUE {
         self.root.get()
     }

@@ -77,27 +77,14 @@ fn accept(this: VALUE, fd: VALUE) -> Outcome {
     machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
 }
 
-/// Yields each connection's descriptor until the socket is shut down. When the kernel ends the
-/// multishot for a reason of its own, it is armed again.
+/// Yields each connection's descriptor until the socket is shut down.
 fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
-    let op = AcceptMultishot { fd: fd_of(fd)? };
+    let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
     if !value::block_given() {
         return Err(Raise::local_jump_error("no block given"));
     }
-    loop {
-        // SAFETY: the op points to nothing.
-        let key = unsafe { machine.submit(op, Loan::NONE) }?;
-        let ended = each_connection(machine, key);
-        // Connections that were accepted and not yielded are closed.
-        machine.abandon(key);
-        match ended {
-            Ok(Ended::ByKernel) => {}
-            Ok(Ended::Shutdown) => return Ok(NIL),
-            Ok(Ended::Interrupted(value)) => return Ok(value),
-            Err(raise) => return Err(raise),
-        }
-    }
+    machine.accept_each(op, |fd| value::yield_to_block(value::integer(i64::from(fd))))
 }
 
 enum Ended {
@@ -106,25 +93,51 @@ enum Ended {
     Interrupted(VALUE),
 }
 
-fn each_connection(machine: &Machine, key: polyphony_core::op::OpKey) -> Outcome<Ended> {
-    loop {
-        match machine.take(key) {
-            Progress::Result(completion, last) => {
-                if completion.result == -libc::EINVAL {
-                    return Ok(Ended::Shutdown);
-                }
-                let fd = check(completion.result)?;
-                value::yield_to_block(value::integer(i64::from(fd)))?;
-                if last {
-                    return Ok(Ended::ByKernel);
-                }
+impl Machine {
+    /// Calls `each` with each connection's descriptor until the socket is shut down. When the
+    /// kernel ends the multishot for a reason of its own, it is armed again.
+    pub(crate) fn accept_each(
+        &self,
+        op: AcceptMultishot,
+        mut each: impl FnMut(i32) -> Outcome,
+    ) -> Outcome {
+        loop {
+            // SAFETY: the op points to nothing.
+            let key = unsafe { self.submit(op, Loan::NONE) }?;
+            let ended = self.each_connection(key, &mut each);
+            // Connections that were accepted and not handed out are closed.
+            self.abandon(key);
+            match ended? {
+                Ended::ByKernel => {}
+                Ended::Shutdown => return Ok(NIL),
+                Ended::Interrupted(value) => return Ok(value),
             }
-            Progress::Gone => return Ok(Ended::ByKernel),
-            Progress::Pending | Progress::TimedOut => match machine.park_interruptible() {
-                None => {}
-                Some(Interruption::Value(value)) => return Ok(Ended::Interrupted(value)),
-                Some(Interruption::Raise(raise)) => return Err(raise),
-            },
+        }
+    }
+
+    fn each_connection(
+        &self,
+        key: polyphony_core::op::OpKey,
+        each: &mut impl FnMut(i32) -> Outcome,
+    ) -> Outcome<Ended> {
+        loop {
+            match self.take(key) {
+                Progress::Result(completion, last) => {
+                    if completion.result == -libc::EINVAL {
+                        return Ok(Ended::Shutdown);
+                    }
+                    each(check(completion.result)?)?;
+                    if last {
+                        return Ok(Ended::ByKernel);
+                    }
+                }
+                Progress::Gone => return Ok(Ended::ByKernel),
+                Progress::Pending | Progress::TimedOut => match self.park_interruptible() {
+                    None => {}
+                    Some(Interruption::Value(value)) => return Ok(Ended::Interrupted(value)),
+                    Some(Interruption::Raise(raise)) => return Err(raise),
+                },
+            }
         }
     }
 }

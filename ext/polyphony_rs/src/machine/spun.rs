@@ -91,6 +91,11 @@ impl Spun {
         self.listeners.borrow_mut().push(Listener { machine, key });
     }
 
+    /// Takes [`Spun::listen`] back: a waiter that leaves early leaves nothing behind.
+    pub(crate) fn forget(&self, key: OpKey) {
+        self.listeners.borrow_mut().retain(|listener| listener.key != key);
+    }
+
     fn finish(&self, result: VALUE) {
         self.result.set(result);
         self.done.set(true);

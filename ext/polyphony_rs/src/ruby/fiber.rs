@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::{VALUE, rb_block_call_func};
 
-use super::value::{call, truthy};
+use super::value::truthy;
 use super::{NIL, protect};
 use crate::errors::Outcome;
 
@@ -74,11 +74,6 @@ pub(crate) fn new_of(class: VALUE, body: rb_block_call_func, data: VALUE) -> Out
         let block = rb_sys::rb_proc_new(body, data);
         rb_sys::rb_funcall_with_block(class, super::value::intern(c"new"), 0, std::ptr::null(), block)
     })
-}
-
-/// `fiber.blocking?`
-pub(crate) fn blocking(fiber: VALUE) -> bool {
-    call(fiber, c"blocking?", &[]).map_or(true, truthy)
 }
 
 /// Calls a Proc with one argument; with none where it is a lambda that takes none.

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use rb_sys::VALUE;
 
-use super::value::{self, call, fixnum, kind_of, seconds, truthy};
+use super::value::{self, call, kind_of, seconds, truthy};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
 
@@ -41,11 +41,6 @@ pub(crate) fn timeout(io: VALUE) -> Outcome<Option<f64>> {
     seconds(protect(|| unsafe { rb_sys::rb_io_timeout(io) })?)
 }
 
-/// Writes out what Ruby holds back.
-pub(crate) fn flush(io: VALUE) -> Outcome {
-    call(write_side(io), c"flush", &[])
-}
-
 /// What Ruby has already read from the descriptor and not handed out: at most `max` bytes of it.
 /// nil where there is nothing.
 pub(crate) fn take_buffered(io: VALUE, max: usize) -> Outcome {
@@ -63,18 +58,6 @@ pub(crate) fn buffered(io: VALUE) -> Outcome<usize> {
     // SAFETY: an IO that has a descriptor has a structure, which is only passed on.
     let pending = unsafe { rb_sys::rb_io_read_pending((*(io as *mut rb_sys::RFile)).fptr) };
     Ok(usize::try_from(pending).unwrap_or(0))
-}
-
-/// The descriptor of an IO, or an Integer as it is; TypeError for anything else.
-pub(crate) fn descriptor_of(target: VALUE) -> Outcome<RawFd> {
-    if let Some(fd) = fixnum(target) {
-        return RawFd::try_from(fd).map_err(|_| Raise::Errno(libc::EBADF));
-    }
-    if is_io(target) {
-        return descriptor(target);
-    }
-    let io = convert(target)?;
-    descriptor(io)
 }
 
 /// `IO.try_convert`, or TypeError.

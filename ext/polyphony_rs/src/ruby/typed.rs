@@ -133,3 +133,9 @@ pub(crate) fn wrap<T: Typed>(class: VALUE, data: T) -> VALUE {
 pub(crate) fn get<T: Typed>(object: VALUE) -> Option<&'static T> {
     cell(object).get()
 }
+
+/// Whether an object holds a `T`.
+pub(crate) fn is<T: Typed>(object: VALUE) -> bool {
+    // SAFETY: any value may be asked.
+    unsafe { rb_sys::rb_typeddata_is_kind_of(object, &raw const T::data_type().0) != 0 }
+}

@@ -254,3 +254,16 @@ pub(crate) fn set_ivar(object: VALUE, name: ID, value: VALUE) -> Outcome {
 pub(crate) fn instance(class: VALUE, args: &[VALUE]) -> Outcome {
     call(class, c"new", args)
 }
+
+/// `object.respond_to?(method)`; false where asking fails.
+pub(crate) fn responds_to(object: VALUE, method: &CStr) -> bool {
+    let method = intern(method);
+    // SAFETY: under protect.
+    let answer = protect(|| unsafe { boolean(rb_sys::rb_respond_to(object, method) != 0) });
+    answer.is_ok_and(truthy)
+}
+
+/// An Integer of any size as an `i64`; TypeError or RangeError otherwise.
+pub(crate) fn int64(value: VALUE, what: &str) -> Outcome<i64> {
+    fixnum(value).ok_or_else(|| Raise::type_error(format!("{what} must be an Integer")))
+}

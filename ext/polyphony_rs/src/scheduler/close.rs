@@ -27,9 +27,7 @@ fn scheduler_close(this: VALUE) -> Outcome {
 
 /// Closes the scheduler; where it is the thread's, the thread has none afterwards.
 fn close(this: VALUE) -> Outcome {
-    // SAFETY: under protect.
-    let current = crate::ruby::protect(|| unsafe { rb_sys::rb_fiber_scheduler_get() })?;
-    if current == this {
+    if super::current()? == this {
         return value::call(crate::ruby::fiber::class(), c"set_scheduler", &[NIL]);
     }
     scheduler_close(this)

@@ -66,6 +66,21 @@ fn machine(this: VALUE) -> Outcome<&'static Machine> {
     Machine::of(Scheduler::of(this)?.machine_object()?)
 }
 
+/// The machine of the running thread's scheduler, where that is one of ours.
+pub(crate) fn current_machine() -> Outcome<Option<VALUE>> {
+    let scheduler = current()?;
+    if !typed::is::<Scheduler>(scheduler) {
+        return Ok(None);
+    }
+    Scheduler::of(scheduler)?.machine_object().map(Some)
+}
+
+/// The running thread's scheduler, nil where it has none.
+fn current() -> Outcome {
+    // SAFETY: under protect.
+    crate::ruby::protect(|| unsafe { rb_sys::rb_fiber_scheduler_get() })
+}
+
 /// `new(machine = nil, thread_pool = nil)`
 fn initialize(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 2)?;

@@ -1,0 +1,37 @@
+//! The native parts of Polyphony: transfers between IO objects.
+
+mod accept;
+mod ends;
+mod pump;
+mod splice;
+
+use rb_sys::VALUE;
+
+use crate::errors::Outcome;
+use crate::machine::Machine;
+use crate::ruby::fiber;
+
+/// The machine that the running fiber belongs to: the one that spun it, else the one of the
+/// thread's scheduler, else the thread's own.
+pub(crate) fn current_machine() -> Outcome {
+    if let Some(machine) = Machine::of_fiber(fiber::current()) {
+        return Ok(machine);
+    }
+    if let Some(machine) = crate::scheduler::current_machine()? {
+        return Ok(machine);
+    }
+    Machine::of_thread()
+}
+
+/// `Polyphony.machine`
+fn machine(_module: VALUE) -> Outcome {
+    current_machine()
+}
+
+/// Defines the methods on `IO` and `Polyphony`.
+pub(crate) fn init(io: VALUE, polyphony: VALUE) {
+    use crate::ruby::method::{define_singleton, method};
+    define_singleton(polyphony, c"machine", method!(machine, 0));
+    splice::init(io, polyphony);
+    accept::init(polyphony);
+}

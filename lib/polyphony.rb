@@ -1,0 +1,23 @@
+# frozen_string_literal: true
+
+require_relative "uringmachine"
+require_relative "polyphony/errors"
+require_relative "polyphony/node"
+require_relative "polyphony/fiber"
+require_relative "polyphony/kernel"
+require_relative "polyphony/pipe"
+require_relative "polyphony/server"
+require_relative "polyphony/root_fiber"
+require_relative "polyphony/runtime"
+
+# Concurrent programs in few lines, on io_uring: {Kernel#spin}, {Fiber.await}, `IO.splice` and
+# their like. Requiring it installs the scheduler for the running thread.
+module Polyphony
+  # The scheduler that `require "polyphony"` installs. See {UringMachine::FiberScheduler}.
+  Scheduler = UringMachine::FiberScheduler
+
+  # @return [Pipe] a pipe as one object
+  def self.pipe = Pipe.new
+
+  start
+end

@@ -1,0 +1,91 @@
+# frozen_string_literal: true
+
+require "socket"
+
+module Polyphony
+  # The root fiber of a thread is blocking: in it Ruby asks no scheduler, and a core call that
+  # waits would hold up every fiber. Here such calls are carried out by a helper fiber, while the
+  # root fiber waits in the machine.
+  #
+  # Only methods that take no block, own nothing per fiber and set no frame-local variable are
+  # among them. To leave it out: `POLYPHONY_ROOT_FIBER=0` in the environment.
+  module RootFiber
+    # Instance methods by class.
+    INSTANCE_METHODS = {
+      IO => %i[read write readpartial readbyte readchar getbyte getc sysread syswrite wait
+               wait_readable wait_writable],
+      TCPServer => %i[accept],
+      UNIXServer => %i[accept],
+      Socket => %i[accept connect],
+      BasicSocket => %i[recv],
+      TCPSocket => %i[initialize],
+      Thread => %i[join value],
+      Thread::Queue => %i[pop shift deq],
+      Thread::SizedQueue => %i[pop shift deq push << enq],
+      Kernel => %i[sleep system `]
+    }.freeze
+
+    # Methods of modules and classes themselves.
+    SINGLETON_METHODS = {
+      IO => %i[select],
+      Kernel => %i[sleep system `],
+      Process => %i[wait wait2 waitpid waitpid2 waitall]
+    }.freeze
+
+    module_function
+
+    # Whether the running fiber is one that a scheduler of ours can't see.
+    def applies?
+      Fiber.blocking? && Fiber.scheduler.is_a?(Scheduler)
+    end
+
+    # Runs a block in a helper fiber and waits for it. When the wait is interrupted, the helper
+    # is ended first, so that it takes nothing away that nobody will see.
+    # @return [Object] the block's value
+    def run(&operation)
+      machine = Polyphony.machine
+      helper = machine.spin { call(&operation) }
+      begin
+        machine.await(helper) until helper.done?
+      ensure
+        finish(machine, helper) unless helper.done?
+      end
+      value, error = helper.result
+      raise error if error
+
+      value
+    end
+
+    def call
+      [yield, nil]
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      [nil, e]
+    end
+
+    def finish(machine, helper)
+      machine.schedule(helper, Terminate.new)
+      machine.await(helper) until helper.done?
+    end
+
+    # Puts a wrapper before each method.
+    def install
+      INSTANCE_METHODS.each { |owner, names| owner.prepend(wrapper(names)) }
+      SINGLETON_METHODS.each { |owner, names| owner.singleton_class.prepend(wrapper(names)) }
+    end
+
+    def wrapper(names)
+      Module.new do
+        names.each do |name|
+          visibility = name == :initialize ? "private" : "public"
+          module_eval(<<~RUBY, __FILE__, __LINE__ + 1)
+            #{visibility} def #{name}(...)
+              return super unless RootFiber.applies?
+
+              RootFiber.run { super }
+            end
+          RUBY
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,36 @@
+# frozen_string_literal: true
+
+require "socket"
+
+module Polyphony
+  # `accept_loop` for listening sockets.
+  module AcceptLoop
+    # Yields each connection until the socket is shut down or closed.
+    # @yieldparam socket [BasicSocket] as `accept` would give it
+    # @return [nil]
+    # @raise [IOError] when the server was closed before
+    def accept_loop(&)
+      raise ArgumentError, "no block given" unless block_given?
+
+      Polyphony.accept_each(self, connection_class, &)
+    end
+  end
+end
+
+class TCPServer
+  include Polyphony::AcceptLoop
+
+  private def connection_class = TCPSocket
+end
+
+class UNIXServer
+  include Polyphony::AcceptLoop
+
+  private def connection_class = UNIXSocket
+end
+
+class Socket
+  include Polyphony::AcceptLoop
+
+  private def connection_class = Socket
+end
