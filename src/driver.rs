@@ -311,10 +311,9 @@ impl<T> Driver<T> {
         for (key, result) in self.inbox.take() {
             self.complete_local(key, result, sink);
         }
-        if let Some(key) = self.unsent_cancels.pop_front()
-            && self.ops.is_running(key)
-        {
-            self.ask_cancel(key);
+        match self.unsent_cancels.pop_front() {
+            Some(key) if self.ops.is_running(key) => self.ask_cancel(key),
+            _ => {}
         }
     }
 
@@ -472,7 +471,7 @@ mod tests {
         fn result(&mut self, key: OpKey) -> i32 {
             match self.driver.take(key, |_| {}) {
                 Progress::Result(Completion { result, .. }, _) => result,
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             }
         }
     }

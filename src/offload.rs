@@ -66,9 +66,8 @@ fn pool() -> &'static Pool {
     let generation = fork::generation();
     let current = POOL.load(Ordering::Acquire);
     // SAFETY: pools are leaked, so the pointer is null or valid for ever.
-    if let Some(pool) = unsafe { current.as_ref() }
-        && pool.generation == generation
-    {
+    let existing = unsafe { current.as_ref() };
+    if let Some(pool) = existing.filter(|pool| pool.generation == generation) {
         return pool;
     }
     let fresh =

@@ -23,11 +23,7 @@ pub fn lookup(host: &str) -> Vec<String> {
     let mut entry = list;
     // SAFETY: getaddrinfo gave a list that ends with null and is valid until freed below.
     while let Some(info) = unsafe { entry.as_ref() } {
-        if let Some(text) = numeric(info)
-            && !addresses.contains(&text)
-        {
-            addresses.push(text);
-        }
+        addresses.extend(numeric(info).filter(|text| !addresses.contains(text)));
         entry = info.ai_next;
     }
     // SAFETY: the list came from getaddrinfo and is not used any more.

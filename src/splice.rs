@@ -173,7 +173,10 @@ mod tests {
         assert!(pump.wants_larger_pipe());
         let mut grown = pump;
         grown.set_capacity(LARGE_PIPE);
-        assert_eq!((grown.wants_larger_pipe(), grown.wants_in()), (false, Some(LARGE_PIPE - SMALL_PIPE)));
+        assert_eq!(
+            (grown.wants_larger_pipe(), grown.wants_in()),
+            (false, Some(LARGE_PIPE - SMALL_PIPE))
+        );
         pump.set_capacity(SMALL_PIPE);
         assert!(!pump.wants_larger_pipe());
     }

@@ -90,9 +90,8 @@ pub fn waitid_blocking(idtype: u32, id: u32, options: i32) -> i32 {
 pub fn splice_now(from: RawFd, to: RawFd, len: usize) -> Result<usize, i32> {
     let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
     // SAFETY: no offsets are passed.
-    let moved = unsafe {
-        libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, flags)
-    };
+    let moved =
+        unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, flags) };
     usize::try_from(moved).map_err(|_| errno())
 }
 

@@ -47,8 +47,6 @@ impl Op for AcceptMultishot {
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::AcceptMulti::new(types::Fd(self.fd))
-            .flags(self.flags | libc::SOCK_CLOEXEC)
-            .build()
+        opcode::AcceptMulti::new(types::Fd(self.fd)).flags(self.flags | libc::SOCK_CLOEXEC).build()
     }
 }

@@ -300,8 +300,8 @@ impl<T> OpTable<T> {
         };
         slot.result = slot.more.pop_front();
         let last = slot.result.is_none() && slot.state == Some(State::Completed);
-        if last && let Some(data) = self.free(key.index) {
-            freed(data);
+        if last {
+            self.free(key.index).map(freed);
         }
         Progress::Result(completion, last)
     }

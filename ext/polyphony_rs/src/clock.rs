@@ -6,7 +6,7 @@ pub(crate) fn now() -> u64 {
     // SAFETY: `time` is a valid out pointer.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     // Both are positive on this clock.
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// The deadline `seconds` from now. Anything beyond a few hundred years is as good as for ever.

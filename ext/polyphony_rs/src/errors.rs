@@ -104,8 +104,8 @@ impl Raise {
         match self {
             Self::Exception(exception) => Some(exception),
             Self::Jump(_) => None,
-            // SAFETY: under protect; no message is passed.
             Self::Errno(errno) => {
+                // SAFETY: under protect; no message is passed.
                 protect(|| unsafe { rb_sys::rb_syserr_new(errno, std::ptr::null()) }).ok()
             }
             Self::Error(kind, message) => {

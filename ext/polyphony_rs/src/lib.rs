@@ -13,7 +13,6 @@ mod scheduler;
 use magnus::rb_sys::AsRawValue;
 use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
 
-
 /// Called by Ruby when the library is loaded.
 ///
 /// # Errors

@@ -67,8 +67,8 @@ fn join(this: VALUE, args: Args) -> Outcome {
         return Ok(value);
     }
     let single = matches!(args.all(), [one] if value::is_fiber(*one) || value::is_proc(*one));
-    if single && let [only] = fibers.as_slice() {
-        return Ok(result_of(*only));
+    if single {
+        return Ok(result_of(fibers[0]));
     }
     let results: Vec<_> = fibers.iter().map(|fiber| result_of(*fiber)).collect();
     let results = value::array_of(&results);

@@ -42,7 +42,7 @@ use crate::ruby::{NIL, fiber, thread, value};
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use files::{CURRENT_POSITION, op_len};
 pub(crate) use park::Resume;
-pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE};
+pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask};
 use queues::{Entry, Kind, Queues};
 
 /// Default size of the submission queue, in SQEs.
@@ -274,7 +274,7 @@ impl Machine {
     ) -> Outcome<OpKey> {
         match source {
             Source::Lent { ptr, len, loan } => {
-                let len = u32::try_from(len).unwrap_or(i32::MAX.cast_unsigned());
+                let len = u32::try_from(len).unwrap_or(i32::MAX as u32);
                 // SAFETY: the loan keeps what `ptr` points to.
                 unsafe { self.submit(op(ptr, len), loan) }
             }
@@ -344,7 +344,7 @@ fn initialize(this: VALUE, args: Args) -> Outcome {
     let size = match option(c"size") {
         NIL => DEFAULT_ENTRIES,
         given => match value::int32(given, "size")? {
-            size @ 1.. => size.cast_unsigned(),
+            size @ 1.. => size as u32,
             size => return Err(Raise::argument_error(format!("size must be positive: {size}"))),
         },
     };

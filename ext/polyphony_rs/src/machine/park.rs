@@ -237,11 +237,8 @@ impl Machine {
                 Some(turn) => turn,
                 None => self.next_turn(me)?,
             };
-            let resume = if next.fiber == me {
-                Some(next.resume)
-            } else {
-                self.switch_to(me, next)?
-            };
+            let resume =
+                if next.fiber == me { Some(next.resume) } else { self.switch_to(me, next)? };
             match resume {
                 None => {}
                 Some(Resume::Return) => return Ok(()),

@@ -43,7 +43,7 @@ impl Machine {
         }
         let mut keys: Vec<OpKey> = Vec::with_capacity(interests.len());
         for (fd, events) in interests {
-            let op = Poll { fd: *fd, events: u32::from(events.cast_unsigned()) };
+            let op = Poll { fd: *fd, events: event_mask(*events) };
             // SAFETY: the op points to nothing.
             match unsafe { self.submit(op, Loan::NONE) } {
                 Ok(key) => keys.push(key),
@@ -73,13 +73,17 @@ impl Machine {
             if ready.iter().any(|events| *events != 0) {
                 return Ok(Readiness::Ready(ready));
             }
-            if let Some(timer) = timer
-                && matches!(self.take(timer), Progress::Result(..))
-            {
+            let elapsed = |timer| matches!(self.take(timer), Progress::Result(..));
+            if timer.is_some_and(elapsed) {
                 return Ok(Readiness::TimedOut);
             }
         }
     }
+}
+
+/// Events of poll(2) as a poll op takes them.
+pub(crate) fn event_mask(events: i16) -> u32 {
+    u32::from(events as u16)
 }
 
 fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
@@ -97,7 +101,7 @@ fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
 /// `poll(fd, mask)`: the events that are there.
 fn poll(this: VALUE, fd: VALUE, mask: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
-    let events = value::int32(mask, "mask")?.cast_unsigned();
+    let events = value::int32(mask, "mask")? as u32;
     // SAFETY: the op points to nothing.
     let key = unsafe { machine.submit(Poll { fd: fd_of(fd)?, events }, Loan::NONE) }?;
     machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)

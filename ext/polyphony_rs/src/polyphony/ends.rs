@@ -79,7 +79,9 @@ impl End {
 
     /// The source is at its end: an object that stands for a descriptor may close it.
     pub(super) fn reached_eof(self) -> Outcome<()> {
-        if self.io != NIL && self.io != self.object && value::responds_to(self.object, c"close_read")
+        if self.io != NIL
+            && self.io != self.object
+            && value::responds_to(self.object, c"close_read")
         {
             value::call(self.object, c"close_read", &[])?;
         }

@@ -11,7 +11,7 @@ use polyphony_core::{net, sys};
 
 use super::ends::End;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, OnInterrupt, op_len};
+use crate::machine::{Machine, OnInterrupt, event_mask, op_len};
 use crate::ruby::buffer::Loan;
 
 /// What an op in flight stands for.
@@ -139,12 +139,7 @@ impl Transfer {
         Ok(false)
     }
 
-    fn report(
-        &mut self,
-        machine: &Machine,
-        side: Side,
-        moved: Result<usize, i32>,
-    ) -> Outcome<()> {
+    fn report(&mut self, machine: &Machine, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
         match (side, moved) {
             (Side::In, Ok(bytes)) => self.pump.moved_in(bytes),
             (Side::Out, Ok(bytes)) => self.pump.moved_out(bytes),
@@ -163,7 +158,7 @@ impl Transfer {
     }
 
     fn poll(&mut self, machine: &Machine, side: Side, fd: RawFd, events: i16) -> Outcome<()> {
-        let op = Poll { fd, events: u32::from(events.cast_unsigned()) };
+        let op = Poll { fd, events: event_mask(events) };
         // SAFETY: the op points to nothing.
         let key = unsafe { machine.submit(op, Loan::NONE) }?;
         self.flights[side as usize] = Some(Flight::Poll(key));

@@ -11,7 +11,7 @@ use rb_sys::VALUE;
 use super::ends::End;
 use super::pump::{self, Transfer};
 use crate::errors::{Outcome, Raise, check};
-use crate::machine::{Machine, OnInterrupt, Waited, op_len};
+use crate::machine::{Machine, OnInterrupt, Waited, event_mask, op_len};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{FALSE, NIL, value};
@@ -71,14 +71,18 @@ fn splice_once(machine: &Machine, from: &End, to: &End, len: u64) -> Outcome<u64
         return Ok(buffered);
     }
     let len = usize::try_from(len).unwrap_or(usize::MAX);
-    while from.direct && to.direct {
+    let direct = from.direct && to.direct;
+    loop {
+        if !direct {
+            break;
+        }
         machine.count_direct_op();
         match sys::splice_now(from.fd, to.fd, len) {
             Ok(moved) => return Ok(moved as u64),
             Err(libc::EAGAIN) => {
                 // Both are ready and it still would wait: only the kernel knows for what.
                 let Some((fd, events)) = unready(from.fd, to.fd)? else { break };
-                let op = Poll { fd, events: u32::from(events.cast_unsigned()) };
+                let op = Poll { fd, events: event_mask(events) };
                 // SAFETY: the op points to nothing.
                 let key = unsafe { machine.submit(op, Loan::NONE) }?;
                 machine.conclude(key, OnInterrupt::Abandon, |result| {

@@ -12,6 +12,13 @@ use crate::errors::{Outcome, Raise};
 /// has no buffer to share.
 const COPY_UP_TO: usize = 640;
 
+/// Bytes as the C API counts them: `size_t`, which is a `usize` wherever io_uring is.
+type Size = rb_sys::size_t;
+
+fn bytes(size: Size) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
 /// `RB_IO_BUFFER_LOCKED`.
 const BUFFER_LOCKED: u32 = 32;
 
@@ -66,11 +73,7 @@ pub(crate) struct Target {
 /// Bytes lent for writing.
 pub(crate) enum Source {
     /// In a value that stays in place.
-    Lent {
-        ptr: *const u8,
-        len: usize,
-        loan: Loan,
-    },
+    Lent { ptr: *const u8, len: usize, loan: Loan },
     /// Copied.
     Owned(Box<[u8]>),
 }
@@ -95,12 +98,10 @@ pub(crate) fn lend_target(value: VALUE, maxlen: usize, offset: i64) -> Outcome<T
 /// Where in something of `len` bytes an offset is: negative ones count from the end, -1 being
 /// the end itself.
 fn position(len: usize, offset: i64) -> Outcome<usize> {
-    let position = if offset < 0 {
-        i64::try_from(len).unwrap_or(i64::MAX) + offset + 1
-    } else {
-        offset
-    };
-    usize::try_from(position).map_err(|_| Raise::argument_error("buffer offset is before its start"))
+    let position =
+        if offset < 0 { i64::try_from(len).unwrap_or(i64::MAX) + offset + 1 } else { offset };
+    usize::try_from(position)
+        .map_err(|_| Raise::argument_error("buffer offset is before its start"))
 }
 
 fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
@@ -135,15 +136,15 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
     let mut size = 0;
     // SAFETY: it is an IO::Buffer; this never raises.
     unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
-    let offset = position(size as usize, offset)?;
+    let offset = position(bytes(size), offset)?;
     let Some(end) = offset.checked_add(maxlen) else {
         return Err(Raise::argument_error("buffer would become too large"));
     };
     protect(|| {
         // SAFETY: under protect: raises when the buffer is locked, read-only or can't grow.
         unsafe {
-            if end > size as usize {
-                rb_sys::rb_io_buffer_resize(buffer, end as rb_sys::size_t);
+            if end > bytes(size) {
+                rb_sys::rb_io_buffer_resize(buffer, end as Size);
             }
             rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
             rb_sys::rb_io_buffer_lock(buffer);
@@ -203,7 +204,7 @@ pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
         NIL
     })?;
     let loan = lock_buffer(value)?;
-    let len = max.unwrap_or(size as usize).min(size as usize);
+    let len = max.unwrap_or(bytes(size)).min(bytes(size));
     Ok(Source::Lent { ptr: base.cast(), len, loan })
 }
 
@@ -248,7 +249,7 @@ pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outco
         }
         NIL
     })?;
-    let Some(len) = (size as usize).checked_sub(offset) else {
+    let Some(len) = bytes(size).checked_sub(offset) else {
         return Err(Raise::argument_error("the offset is beyond the buffer's end"));
     };
     let loan = lock_buffer(buffer)?;

@@ -72,7 +72,13 @@ pub(crate) fn new_of(class: VALUE, body: rb_block_call_func, data: VALUE) -> Out
     // SAFETY: under protect. The block of `new` becomes the body.
     protect(|| unsafe {
         let block = rb_sys::rb_proc_new(body, data);
-        rb_sys::rb_funcall_with_block(class, super::value::intern(c"new"), 0, std::ptr::null(), block)
+        rb_sys::rb_funcall_with_block(
+            class,
+            super::value::intern(c"new"),
+            0,
+            std::ptr::null(),
+            block,
+        )
     })
 }
 

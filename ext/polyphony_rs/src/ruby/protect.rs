@@ -25,8 +25,9 @@ pub(crate) fn protect<F: FnOnce() -> VALUE>(f: F) -> Outcome {
     let mut state = 0;
     // SAFETY: the trampoline gets the address of `slot`, which outlives the call, and its frames
     // hold nothing that needs dropping (asserted above).
-    let value =
-        unsafe { rb_sys::rb_protect(Some(trampoline::<F>), (&raw mut slot) as VALUE, &raw mut state) };
+    let value = unsafe {
+        rb_sys::rb_protect(Some(trampoline::<F>), (&raw mut slot) as VALUE, &raw mut state)
+    };
     if state == 0 { Ok(value) } else { Err(pending(state)) }
 }
 

@@ -108,9 +108,7 @@ pub(crate) fn define_allocator<T: Typed>(class: VALUE) {
 /// The cell in an object. Unwinds with a TypeError for an object of another type.
 fn cell<T: Typed>(object: VALUE) -> &'static Cell<T> {
     // SAFETY: rb_check_typeddata answers only for an object that `allocate` made.
-    unsafe {
-        &*rb_sys::rb_check_typeddata(object, &raw const T::data_type().0).cast::<Cell<T>>()
-    }
+    unsafe { &*rb_sys::rb_check_typeddata(object, &raw const T::data_type().0).cast::<Cell<T>>() }
 }
 
 /// Puts the struct into an object made by the allocator; one that is there stays.

@@ -25,7 +25,7 @@ pub(crate) fn boolean(truth: bool) -> VALUE {
 /// The number of an Integer that is a fixnum.
 pub(crate) fn fixnum(value: VALUE) -> Option<i64> {
     // A fixnum is its number shifted left by one, with the lowest bit set.
-    (value & 1 == 1).then_some((value.cast_signed()) >> 1)
+    (value & 1 == 1).then_some((value as i64) >> 1)
 }
 
 /// An Integer. Unwinds only when memory for a big one runs out.
@@ -74,8 +74,7 @@ pub(crate) fn is_exception(value: VALUE) -> bool {
 /// Whether `value` is Exception or one of its subclasses.
 pub(crate) fn is_exception_class(value: VALUE) -> bool {
     // SAFETY: both are classes.
-    is_class(value)
-        && truthy(unsafe { rb_sys::rb_class_inherited_p(value, rb_sys::rb_eException) })
+    is_class(value) && truthy(unsafe { rb_sys::rb_class_inherited_p(value, rb_sys::rb_eException) })
 }
 
 pub(crate) fn is_proc(value: VALUE) -> bool {
@@ -115,7 +114,8 @@ pub(crate) fn int32(value: VALUE, what: &str) -> Outcome<i32> {
     let Some(number) = fixnum(value) else {
         return Err(Raise::type_error(format!("{what} must be an Integer")));
     };
-    i32::try_from(number).map_err(|_| Raise::range_error(format!("{what} {number} is out of range")))
+    i32::try_from(number)
+        .map_err(|_| Raise::range_error(format!("{what} {number} is out of range")))
 }
 
 /// The symbol or method name as an ID; for names known at compile time.
@@ -132,9 +132,7 @@ pub(crate) fn symbol(name: &CStr) -> VALUE {
 /// A new String with these bytes.
 pub(crate) fn string(bytes: &[u8]) -> VALUE {
     // SAFETY: the bytes are copied during the call; their number fits a long.
-    unsafe {
-        rb_sys::rb_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long)
-    }
+    unsafe { rb_sys::rb_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
 }
 
 /// A new String in UTF-8.

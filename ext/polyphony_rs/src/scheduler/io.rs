@@ -9,7 +9,7 @@ use rb_sys::VALUE;
 use super::machine;
 use crate::clock;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
+use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, event_mask, op_len};
 use crate::ruby::buffer::{HookBuffer, Loan, lend_to_hook};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{FALSE, NIL, TRUE, io, value};
@@ -221,7 +221,7 @@ fn io_pwrite(this: VALUE, args: Args) -> Outcome {
 
 /// Waits for events on a descriptor: those that came, 0 past the deadline.
 fn wait_ready(machine: &Machine, fd: RawFd, events: i16, deadline: Option<u64>) -> Outcome<i32> {
-    let op = Poll { fd, events: u32::from(events.cast_unsigned()) };
+    let op = Poll { fd, events: event_mask(events) };
     // SAFETY: the op points to nothing.
     let key = unsafe { machine.submit(op, Loan::NONE) }?;
     if let Some(deadline) = deadline {

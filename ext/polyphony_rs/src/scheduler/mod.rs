@@ -110,10 +110,11 @@ fn fiber(this: VALUE, _args: Args) -> Outcome {
 /// An exception that nobody rescued ended a scheduled fiber: shown as Ruby shows a thread's, and
 /// raised when the scheduler closes. The other fibers go on.
 pub(crate) fn report(scheduler: VALUE, fiber: VALUE, exception: VALUE) {
-    if let Ok(scheduler) = Scheduler::of(scheduler)
-        && scheduler.first_error.get() == NIL
-    {
-        scheduler.first_error.set(exception);
+    match Scheduler::of(scheduler) {
+        Ok(scheduler) if scheduler.first_error.get() == NIL => {
+            scheduler.first_error.set(exception);
+        }
+        _ => {}
     }
     // A failure to report has nobody to be reported to.
     let _ = value::call(scheduler, c"report_exception", &[fiber, exception]);
