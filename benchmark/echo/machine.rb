@@ -29,5 +29,5 @@ machine.spin do
   machine.accept_each(server.fileno) { |fd| machine.spin { echo(machine, fd) } }
 end
 
-machine.read(UM::STDIN_FILENO, +"", 1)
+machine.read($stdin.fileno, +"", 1)
 exit!(0)

@@ -17,13 +17,16 @@ module Echo
 
   module_function
 
-  # One run against a fresh server; the result of the load client, every reply verified.
-  def run(name, connections:, seconds:, warmup: 0.5)
-    Bench::Child.open(SERVERS.fetch(name).call) do |server|
-      Bench.run_json(
-        Bench.native("load", "--port", server.line[:port], "--server-pid", server.pid,
-                     "--connections", connections, "--seconds", seconds, "--warmup", warmup)
-      )
+  # One run against a fresh server; the result of the load client, every reply verified. `cpus`
+  # are the numbers of the CPUs for server and client, nil where the kernel is to choose.
+  def run(name, connections:, seconds:, warmup: 0.5, cpus: [nil, nil])
+    Bench::Child.open(on_cpu(cpus.first, SERVERS.fetch(name).call)) do |server|
+      load = Bench.native("load", "--port", server.line[:port], "--server-pid", server.pid,
+                          "--connections", connections, "--seconds", seconds, "--warmup", warmup)
+      Bench.run_json(on_cpu(cpus.last, load))
     end
   end
+
+  # taskset becomes the command, so the process id stays.
+  def on_cpu(cpu, command) = cpu ? ["taskset", "--cpu-list", cpu.to_s, *command] : command
 end

@@ -2,6 +2,7 @@
 
 # The machine API on Unix socket pairs: recv and send.
 
+require "socket"
 require "uringmachine"
 require_relative "common"
 
@@ -28,7 +29,7 @@ def receive_all(machine, fd, pair, count)
 end
 
 machine = UM.new
-pairs = Array.new(Pipes::PAIRS) { UM.socketpair(UM::AF_UNIX, UM::SOCK_STREAM, 0) }
+pairs = Array.new(Pipes::PAIRS) { UM.socketpair(Socket::AF_UNIX, Socket::SOCK_STREAM, 0) }
 
 Pipes.measure do |count|
   received = Array.new(Pipes::PAIRS, 0)

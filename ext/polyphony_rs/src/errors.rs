@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     Type,
     Range,
     IoTimeout,
+    Fiber,
     LocalJump,
     Runtime,
     /// `UM::Error`
@@ -60,6 +61,7 @@ impl Kind {
                 Self::Type => rb_sys::rb_eTypeError,
                 Self::Range => rb_sys::rb_eRangeError,
                 Self::IoTimeout => rb_sys::rb_eIOTimeoutError,
+                Self::Fiber => crate::ruby::fiber::error_class(),
                 Self::LocalJump => rb_sys::rb_eLocalJumpError,
                 Self::Runtime => rb_sys::rb_eRuntimeError,
                 Self::Um => UM_ERROR.load(Ordering::Relaxed),
@@ -84,6 +86,10 @@ impl Raise {
 
     pub(crate) fn io_timeout() -> Self {
         Self::Error(Kind::IoTimeout, "Blocking operation timed out!".into())
+    }
+
+    pub(crate) fn fiber_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Fiber, message.into())
     }
 
     pub(crate) fn local_jump_error(message: impl Into<String>) -> Self {

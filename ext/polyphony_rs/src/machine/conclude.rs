@@ -6,7 +6,7 @@ use rb_sys::VALUE;
 use super::Machine;
 use super::park::Resume;
 use crate::errors::{Outcome, Raise};
-use crate::ruby::{UNDEF, value};
+use crate::ruby::{NIL, value};
 
 /// How a wait ended.
 pub(crate) enum Waited {
@@ -138,7 +138,7 @@ impl Machine {
     ) -> Outcome {
         match self.wait_for(key, on_interrupt) {
             Waited::Done(result) => done(result),
-            Waited::TimedOut => Ok(UNDEF),
+            Waited::TimedOut => Ok(NIL),
             Waited::Interrupted(interruption, _) => interruption.conclude(),
         }
     }

@@ -13,7 +13,7 @@ impl Machine {
     pub(crate) fn spin(this: VALUE, body: VALUE, argument: VALUE, class: VALUE) -> Outcome {
         let machine = Self::of(this)?;
         let fiber = spun::create(this, body, class, Uncaught::Keep)?;
-        machine.schedule(fiber, argument);
+        machine.schedule_start(fiber, argument);
         Ok(fiber)
     }
 

@@ -20,6 +20,7 @@ mod queues;
 mod registry;
 mod sockets;
 mod spun;
+mod starter;
 mod time;
 mod transfer;
 
@@ -88,6 +89,7 @@ pub(crate) struct State {
     pub(crate) queues: Queues,
     /// Spun fibers that have not ended.
     pub(crate) fibers: HashSet<VALUE>,
+    starters: starter::Starters,
     pub(crate) total_switches: u64,
     pub(crate) total_waits: u64,
 }
@@ -103,6 +105,10 @@ pub(crate) struct Machine {
     waiting: Cell<bool>,
     /// Who was just switched to, and why. Taken by the fiber that it names.
     resumed: Cell<Option<(VALUE, Resume)>>,
+    /// The fiber that a starter is to start, and with what.
+    assigned: Cell<Option<(VALUE, VALUE)>>,
+    /// The object that this is in.
+    object: Cell<VALUE>,
     /// Cached, as the sink of other threads' wakes.
     wake_fd: RawFd,
 }
@@ -126,6 +132,15 @@ impl Typed for Machine {
         state.driver.ops().iter().for_each(Waiter::mark);
         state.queues.mark();
         state.fibers.iter().copied().for_each(typed::mark);
+        state.starters.mark();
+        if let Some((fiber, value)) = self.assigned.get() {
+            typed::mark(fiber);
+            typed::mark(value);
+        }
+    }
+
+    fn compact(&mut self) {
+        self.object.set(typed::location(self.object.get()));
     }
 
     fn size(&self) -> usize {
@@ -154,17 +169,23 @@ impl Machine {
         typed::get::<Self>(object).ok_or_else(|| Raise::um_error("uninitialized machine"))
     }
 
-    fn check_usable(&self) -> Outcome<()> {
-        let state = self.state.borrow();
-        if !state.driver.is_usable() {
-            return Err(Raise::um_error(
-                "this machine was made before a fork; the child needs a machine of its own",
-            ));
-        }
-        if !state.driver.is_owner() {
+    /// Errors for a machine of another thread, or from before a fork.
+    pub(crate) fn check_usable(&self) -> Outcome<()> {
+        self.check_process()?;
+        if !self.state.borrow().driver.is_owner() {
             return Err(Raise::um_error("this machine belongs to another thread"));
         }
         Ok(())
+    }
+
+    /// An error for a machine from before a fork: a loop may come back to it in the child.
+    fn check_process(&self) -> Outcome<()> {
+        if self.survives_fork() {
+            return Ok(());
+        }
+        Err(Raise::um_error(
+            "this machine was made before a fork; the child needs a machine of its own",
+        ))
     }
 
     /// Whether the machine exists in this process.
@@ -186,6 +207,7 @@ impl Machine {
             driver,
             queues: Queues::default(),
             fibers: HashSet::new(),
+            starters: starter::Starters::default(),
             total_switches: 0,
             total_waits: 0,
         };
@@ -195,6 +217,8 @@ impl Machine {
             root: Cell::new(fiber::current()),
             waiting: Cell::new(false),
             resumed: Cell::new(None),
+            assigned: Cell::new(None),
+            object: Cell::new(NIL),
             wake_fd,
         })
     }
@@ -204,6 +228,12 @@ impl Machine {
         let config = RingConfig { entries: DEFAULT_ENTRIES, ..RingConfig::default() };
         let machine = Self::new(&config, DEFAULT_ENTRIES)?;
         let object = typed::wrap(CLASS.load(Ordering::Relaxed), machine);
+        Self::register(object)
+    }
+
+    /// A machine has got its object.
+    fn register(object: VALUE) -> Outcome {
+        Self::any(object)?.object.set(object);
         registry::add(object);
         Ok(object)
     }
@@ -238,6 +268,11 @@ impl Machine {
     /// Makes a fiber runnable with a value. From any thread that holds the GVL.
     pub(crate) fn schedule(&self, fiber: VALUE, value: VALUE) {
         self.enqueue(Entry { fiber, value, kind: Kind::Schedule });
+    }
+
+    /// Gives a fiber its first turn.
+    fn schedule_start(&self, fiber: VALUE, value: VALUE) {
+        self.enqueue(Entry { fiber, value, kind: Kind::Start });
     }
 
     /// Makes a fiber runnable if it is blocked in the scheduler's `block`. From any thread.
@@ -354,8 +389,7 @@ fn initialize(this: VALUE, args: Args) -> Outcome {
         ..RingConfig::default()
     };
     typed::put(this, Machine::new(&config, size)?);
-    registry::add(this);
-    Ok(this)
+    Machine::register(this)
 }
 
 /// `sqpoll:`: true means a second; a number is the seconds that the kernel's thread stays awake.

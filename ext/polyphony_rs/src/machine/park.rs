@@ -38,16 +38,24 @@ impl Resume {
 }
 
 /// A fiber to run, and why.
-struct Turn {
-    fiber: VALUE,
-    resume: Resume,
+pub(super) struct Turn {
+    pub(super) fiber: VALUE,
+    pub(super) resume: Resume,
+    /// It has not run yet.
+    pub(super) start: bool,
+}
+
+impl Turn {
+    fn of(fiber: VALUE, resume: Resume) -> Self {
+        Self { fiber, resume, start: false }
+    }
 }
 
 impl Machine {
     /// Suspends the running fiber until it gets a turn. `Err`: an exception for it that did not
     /// come through the runqueue (`Fiber#raise`, an interrupt).
     pub(crate) fn park(&self) -> Outcome<Resume> {
-        self.check_usable()?;
+        self.check_process()?;
         let me = fiber::current();
         loop {
             let turn = self.next_turn(me)?;
@@ -62,13 +70,15 @@ impl Machine {
 
     /// Switches to a fiber. Comes back when the caller gets a turn (`Some`), or for no reason of
     /// its own because some fiber ended (`None`: run the next one).
-    fn switch_to(&self, me: VALUE, turn: Turn) -> Outcome<Option<Resume>> {
-        let argument = match turn.resume {
-            Resume::Value(value) => value,
-            _ => NIL,
-        };
+    pub(super) fn switch_to(&self, me: VALUE, turn: Turn) -> Outcome<Option<Resume>> {
+        let argument = turn.argument();
         self.resumed.set(Some((turn.fiber, turn.resume)));
-        let Err(raise) = fiber::transfer(turn.fiber, argument) else {
+        let came_back = if turn.start {
+            self.start(&turn, argument)
+        } else {
+            fiber::transfer(turn.fiber, argument)
+        };
+        let Err(raise) = came_back else {
             return Ok(self.take_turn(me));
         };
         match self.resumed.get() {
@@ -116,7 +126,7 @@ impl Machine {
 
     /// An interrupt's exception goes to the root fiber, whoever happened to run: at once where
     /// that is the running one, else as its next turn.
-    fn interrupt(&self, me: VALUE, raise: Raise) -> Outcome<()> {
+    pub(super) fn interrupt(&self, me: VALUE, raise: Raise) -> Outcome<()> {
         let root = self.root.get();
         match raise {
             Raise::Exception(exception) if root != me && fiber::alive(root) => {
@@ -130,7 +140,7 @@ impl Machine {
     }
 
     /// The next fiber to run; waits for one.
-    fn next_turn(&self, me: VALUE) -> Outcome<Turn> {
+    pub(super) fn next_turn(&self, me: VALUE) -> Outcome<Turn> {
         loop {
             if let Some(turn) = self.pop_turn() {
                 return Ok(turn);
@@ -227,11 +237,10 @@ impl Machine {
     /// Runs `body` in `fiber` (fresh, not started) up to its first park, and comes back before
     /// anybody else gets a turn.
     pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
-        self.check_usable()?;
         let me = fiber::current();
         let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
         self.state.borrow_mut().queues.run.push_front(back);
-        let mut turn = Some(Turn { fiber, resume: Resume::Value(NIL) });
+        let mut turn = Some(Turn { fiber, resume: Resume::Value(NIL), start: true });
         loop {
             let next = match turn.take() {
                 Some(turn) => turn,
@@ -252,7 +261,7 @@ impl Machine {
     /// Runs other fibers until nothing is runnable and no op is pending. An exception scheduled
     /// into the caller is raised.
     pub(crate) fn run_until_idle(&self) -> Outcome<()> {
-        self.check_usable()?;
+        self.check_process()?;
         let me = fiber::current();
         while self.has_work() {
             let Some(turn) = self.pop_turn() else {
@@ -297,20 +306,24 @@ fn is_switch_error(raise: &Raise) -> bool {
 fn turn_of(state: &mut State, entry: Entry) -> Option<Turn> {
     let key = match entry.kind {
         Kind::Schedule => {
-            return Some(Turn { fiber: entry.fiber, resume: Resume::Value(entry.value) });
+            return Some(Turn::of(entry.fiber, Resume::Value(entry.value)));
         }
-        Kind::Unblock => return Some(Turn { fiber: entry.fiber, resume: Resume::Unblock }),
-        Kind::Return => return Some(Turn { fiber: entry.fiber, resume: Resume::Return }),
+        Kind::Start => {
+            let resume = Resume::Value(entry.value);
+            return Some(Turn { fiber: entry.fiber, resume, start: true });
+        }
+        Kind::Unblock => return Some(Turn::of(entry.fiber, Resume::Unblock)),
+        Kind::Return => return Some(Turn::of(entry.fiber, Resume::Return)),
         Kind::Op(key) => key,
     };
     let waiter = state.driver.ops_mut().acknowledge(key)?;
     let (fiber, role) = (waiter.fiber, waiter.role);
     match role {
         Role::Wake if fiber == NIL => None,
-        Role::Wake => Some(Turn { fiber, resume: Resume::Op }),
+        Role::Wake => Some(Turn::of(fiber, Resume::Op)),
         Role::Timeout(value) => {
             state.driver.take(key, drop);
-            Some(Turn { fiber, resume: Resume::Expired(value) })
+            Some(Turn::of(fiber, Resume::Expired(value)))
         }
     }
 }

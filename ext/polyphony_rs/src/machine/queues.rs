@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Op(OpKey),
     /// Somebody scheduled it with a value.
     Schedule,
+    /// It was spun: its first turn.
+    Start,
     /// Somebody unblocked it; means nothing unless it is blocked.
     Unblock,
     /// It had started another fiber and goes on now.

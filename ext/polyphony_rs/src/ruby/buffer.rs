@@ -230,25 +230,23 @@ pub(crate) struct HookBuffer {
     pub(crate) loan: Loan,
 }
 
-/// For the scheduler's hooks: the buffer is not resized.
+/// For the scheduler's hooks: the buffer is not resized. Unwinds when it is read-only (for
+/// writing into it) or was freed.
 pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outcome<HookBuffer> {
     if !is_buffer(buffer) {
         return Err(Raise::type_error("an IO::Buffer is needed"));
     }
     let (mut base, mut size): (*mut c_void, _) = (std::ptr::null_mut(), 0);
-    protect(|| {
-        // SAFETY: under protect: raises when the buffer is read-only or was freed.
-        unsafe {
-            if writing {
-                rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
-            } else {
-                let mut start: *const c_void = std::ptr::null();
-                rb_sys::rb_io_buffer_get_bytes_for_reading(buffer, &raw mut start, &raw mut size);
-                base = start.cast_mut();
-            }
+    // SAFETY: it is an IO::Buffer; the callers own nothing that an exception would leave behind.
+    unsafe {
+        if writing {
+            rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
+        } else {
+            let mut start: *const c_void = std::ptr::null();
+            rb_sys::rb_io_buffer_get_bytes_for_reading(buffer, &raw mut start, &raw mut size);
+            base = start.cast_mut();
         }
-        NIL
-    })?;
+    }
     let Some(len) = bytes(size).checked_sub(offset) else {
         return Err(Raise::argument_error("the offset is beyond the buffer's end"));
     };

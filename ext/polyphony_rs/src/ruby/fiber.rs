@@ -8,6 +8,9 @@ use super::value::truthy;
 use super::{NIL, protect};
 use crate::errors::Outcome;
 
+/// `RB_NO_KEYWORDS`
+const NO_KEYWORDS: i32 = 0;
+
 static CLASS: AtomicU64 = AtomicU64::new(0);
 static ERROR: AtomicU64 = AtomicU64::new(0);
 
@@ -16,9 +19,14 @@ pub(crate) fn class() -> VALUE {
     CLASS.load(Ordering::Relaxed)
 }
 
+/// `FiberError`
+pub(crate) fn error_class() -> VALUE {
+    ERROR.load(Ordering::Relaxed)
+}
+
 /// Whether an exception is a FiberError: what a switch that is not possible raises.
 pub(crate) fn is_switch_error(exception: VALUE) -> bool {
-    super::value::kind_of(exception, ERROR.load(Ordering::Relaxed))
+    super::value::kind_of(exception, error_class())
 }
 
 pub(crate) fn init() {
@@ -38,12 +46,19 @@ pub(crate) fn current() -> VALUE {
     unsafe { rb_sys::rb_fiber_current() }
 }
 
+/// Resumes a fiber; comes back when it ends or yields.
+pub(crate) fn resume(fiber: VALUE, value: VALUE) -> Outcome {
+    // SAFETY: under protect; the argument lives in this frame until the switch has copied it.
+    protect(|| unsafe { rb_sys::rb_fiber_resume(fiber, 1, &raw const value) })
+}
+
 /// Switches to a fiber and comes back when somebody transfers to the caller. An exception raised
 /// in the caller by `Fiber#raise`, by an interrupt, or by a switch that is not possible, is
 /// handed back.
 pub(crate) fn transfer(fiber: VALUE, value: VALUE) -> Outcome {
-    // SAFETY: under protect; the argument lives in this frame until the switch has copied it.
-    protect(|| unsafe { rb_sys::rb_fiber_transfer(fiber, 1, &raw const value) })
+    // SAFETY: under protect; the argument lives in this frame until the switch has copied it. The
+    // `_kw` form is the one that checks whether the fiber can be switched to.
+    protect(|| unsafe { rb_sys::rb_fiber_transfer_kw(fiber, 1, &raw const value, NO_KEYWORDS) })
 }
 
 /// Raises in a fiber, or in the one that it has resumed; comes back as from [`transfer`].

@@ -18,6 +18,18 @@ pub(crate) fn is_file(value: VALUE) -> bool {
     kind_of(value, unsafe { rb_sys::rb_cFile })
 }
 
+/// The descriptor of an open IO. Unwinds with an IOError when it is closed.
+pub(crate) fn descriptor_or_unwind(io: VALUE) -> RawFd {
+    // SAFETY: Ruby's own check raises for what is no open IO; the caller owns nothing.
+    unsafe { rb_sys::rb_io_descriptor(io) }
+}
+
+/// `io.timeout` in seconds. Unwinds for what is no IO.
+pub(crate) fn timeout_or_unwind(io: VALUE) -> Outcome<Option<f64>> {
+    // SAFETY: as above.
+    seconds(unsafe { rb_sys::rb_io_timeout(io) })
+}
+
 /// The descriptor of an open IO; IOError when it is closed.
 pub(crate) fn descriptor(io: VALUE) -> Outcome<RawFd> {
     let mut fd = -1;
@@ -33,12 +45,6 @@ pub(crate) fn descriptor(io: VALUE) -> Outcome<RawFd> {
 pub(crate) fn write_side(io: VALUE) -> VALUE {
     // SAFETY: `io` is an IO.
     unsafe { rb_sys::rb_io_get_write_io(io) }
-}
-
-/// `io.timeout` in seconds.
-pub(crate) fn timeout(io: VALUE) -> Outcome<Option<f64>> {
-    // SAFETY: under protect; `io` is an IO.
-    seconds(protect(|| unsafe { rb_sys::rb_io_timeout(io) })?)
 }
 
 /// What Ruby has already read from the descriptor and not handed out: at most `max` bytes of it.

@@ -53,7 +53,7 @@ fn fiber_interrupt(this: VALUE, fiber: VALUE, exception: VALUE) -> Outcome {
 
 /// The machine, for what may be done from another thread.
 fn other_threads(this: VALUE) -> Outcome<&'static Machine> {
-    Machine::any(Scheduler::of(this)?.machine_object()?)
+    Scheduler::of(this)?.machine()
 }
 
 /// `kernel_sleep(duration = nil)`: nil sleeps for ever, 0 lets the others run.

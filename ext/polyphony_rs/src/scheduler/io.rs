@@ -36,7 +36,7 @@ impl Request {
         let from = if positioned { size(args.get(2), "from")? as u64 } else { CURRENT_POSITION };
         Ok(Self {
             io: args.get(0),
-            fd: io::descriptor(args.get(0))?,
+            fd: io::descriptor_or_unwind(args.get(0)),
             buffer: args.get(1),
             offset: size(args.get(rest + 1), "offset")?,
             minimum: size(args.get(rest), "length")?,
@@ -50,7 +50,7 @@ impl Request {
     }
 
     fn deadline(&self) -> Outcome<Option<u64>> {
-        Ok(io::timeout(self.io)?.map(clock::after))
+        Ok(io::timeout_or_unwind(self.io)?.map(clock::after))
     }
 }
 
@@ -243,12 +243,12 @@ fn wait_ready(machine: &Machine, fd: RawFd, events: i16, deadline: Option<u64>) 
 fn io_wait(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(2, 3)?;
     let machine = machine(this)?;
-    let fd = io::descriptor(args.get(0))?;
+    let fd = io::descriptor_or_unwind(args.get(0));
     let wanted = value::int32(args.get(1), "events")?;
     let events = i16::try_from(wanted)
         .map_err(|_| Raise::argument_error("events must be READABLE, PRIORITY or WRITABLE"))?;
     let timeout = match args.get(2) {
-        NIL => io::timeout(args.get(0))?,
+        NIL => io::timeout_or_unwind(args.get(0))?,
         given => value::seconds(given)?,
     };
     if timeout == Some(0.0) {

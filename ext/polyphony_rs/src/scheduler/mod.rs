@@ -22,6 +22,8 @@ use crate::ruby::{NIL, value};
 /// A scheduler.
 pub(crate) struct Scheduler {
     machine: Cell<VALUE>,
+    /// The struct inside `machine`, as good as that object is alive: it is marked.
+    native: Cell<&'static Machine>,
     /// The first exception that ended a fiber, raised by `close`.
     first_error: Cell<VALUE>,
 }
@@ -48,22 +50,30 @@ impl Scheduler {
 
     /// The scheduler's machine. A forked child gets a fresh one, as it must not touch the
     /// parent's ring.
-    fn machine_object(&self) -> Outcome {
-        let object = self.machine.get();
-        let machine = Machine::any(object)?;
+    fn machine(&self) -> Outcome<&'static Machine> {
+        let machine = self.native.get();
         if machine.survives_fork() {
-            return Ok(object);
+            return Ok(machine);
         }
         machine.disown();
         let fresh = Machine::create()?;
         self.machine.set(fresh);
-        Ok(fresh)
+        self.native.set(Machine::any(fresh)?);
+        Ok(self.native.get())
+    }
+
+    /// The same as the object that it is in.
+    fn machine_object(&self) -> Outcome {
+        self.machine()?;
+        Ok(self.machine.get())
     }
 }
 
 /// The machine behind a scheduler object, on the scheduler's own thread.
 fn machine(this: VALUE) -> Outcome<&'static Machine> {
-    Machine::of(Scheduler::of(this)?.machine_object()?)
+    let machine = Scheduler::of(this)?.machine()?;
+    machine.check_usable()?;
+    Ok(machine)
 }
 
 /// The machine of the running thread's scheduler, where that is one of ours.
@@ -91,7 +101,12 @@ fn initialize(this: VALUE, args: Args) -> Outcome {
             given
         }
     };
-    typed::put(this, Scheduler { machine: Cell::new(machine), first_error: Cell::new(NIL) });
+    let scheduler = Scheduler {
+        machine: Cell::new(machine),
+        native: Cell::new(Machine::any(machine)?),
+        first_error: Cell::new(NIL),
+    };
+    typed::put(this, scheduler);
     Ok(this)
 }
 
