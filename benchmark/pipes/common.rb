@@ -16,16 +16,14 @@ module Pipes
 
   module_function
 
-  # Message number `index` of pair number `pair`.
-  def message(pair, index) = SET[(pair + index) & 63]
+  # The messages of a pair: number `index` is at `index & 63`. Each pair begins elsewhere.
+  def messages(pair) = SET.rotate(pair)
 
   # An empty binary string with room for a message.
   def buffer = String.new(capacity: SIZE)
 
-  # Stops the run when a message isn't the one that was sent.
-  def check(buffer, pair, index)
-    buffer == SET[(pair + index) & 63] or abort "pair #{pair}: message #{index} differs"
-  end
+  # Stops the run: a message isn't the one that was sent.
+  def wrong(pair, index) = abort("pair #{pair}: message #{index} differs")
 
   # Runs the block twice: with few messages for each pair to warm up, then measured.
   def measure

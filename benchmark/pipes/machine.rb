@@ -6,19 +6,23 @@ require "uringmachine"
 require_relative "common"
 
 def write_all(machine, fd, pair, count)
+  messages = Pipes.messages(pair)
+  size = Pipes::SIZE
   count.times do |index|
-    message = Pipes.message(pair, index)
+    message = messages[index & 63]
     sent = machine.write(fd, message)
-    sent += machine.write(fd, message.byteslice(sent..)) while sent < Pipes::SIZE
+    sent += machine.write(fd, message.byteslice(sent..)) while sent < size
   end
 end
 
 def read_all(machine, fd, pair, count)
   buffer = Pipes.buffer
+  messages = Pipes.messages(pair)
+  size = Pipes::SIZE
   count.times do |index|
-    got = machine.read(fd, buffer, Pipes::SIZE)
-    got += machine.read(fd, buffer, Pipes::SIZE - got, got) while got < Pipes::SIZE && got.positive?
-    Pipes.check(buffer, pair, index)
+    got = machine.read(fd, buffer, size)
+    got += machine.read(fd, buffer, size - got, got) while got < size && got.positive?
+    buffer == messages[index & 63] or Pipes.wrong(pair, index)
   end
   count
 end

@@ -9,15 +9,18 @@ module Stock
   module_function
 
   def write_all(io, pair, count)
-    count.times { |index| io.write(Pipes.message(pair, index)) }
+    messages = Pipes.messages(pair)
+    count.times { |index| io.write(messages[index & 63]) }
   end
 
   def read_all(io, pair, count)
     buffer = Pipes.buffer
+    messages = Pipes.messages(pair)
+    size = Pipes::SIZE
     count.times do |index|
-      io.readpartial(Pipes::SIZE, buffer)
-      buffer << io.readpartial(Pipes::SIZE - buffer.bytesize) while buffer.bytesize < Pipes::SIZE
-      Pipes.check(buffer, pair, index)
+      io.readpartial(size, buffer)
+      buffer << io.readpartial(size - buffer.bytesize) while buffer.bytesize < size
+      buffer == messages[index & 63] or Pipes.wrong(pair, index)
     end
     count
   end

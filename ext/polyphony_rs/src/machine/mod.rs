@@ -101,6 +101,8 @@ pub(crate) struct Machine {
     size: u32,
     /// The fiber that interrupts are delivered to.
     root: Cell<VALUE>,
+    /// The root fiber has switched away in the machine, and not by other means.
+    root_parked: Cell<bool>,
     /// The owner is waiting without the GVL (or about to).
     waiting: Cell<bool>,
     /// Who was just switched to, and why. Taken by the fiber that it names.
@@ -215,6 +217,7 @@ impl Machine {
             state: RefCell::new(state),
             size,
             root: Cell::new(fiber::current()),
+            root_parked: Cell::new(false),
             waiting: Cell::new(false),
             resumed: Cell::new(None),
             assigned: Cell::new(None),

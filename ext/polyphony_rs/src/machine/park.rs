@@ -73,11 +73,18 @@ impl Machine {
     pub(super) fn switch_to(&self, me: VALUE, turn: Turn) -> Outcome<Option<Resume>> {
         let argument = turn.argument();
         self.resumed.set(Some((turn.fiber, turn.resume)));
+        let root = me == self.root.get();
+        if root {
+            self.root_parked.set(true);
+        }
         let came_back = if turn.start {
             self.start(&turn, argument)
         } else {
             fiber::transfer(turn.fiber, argument)
         };
+        if root {
+            self.root_parked.set(false);
+        }
         let Err(raise) = came_back else {
             return Ok(self.take_turn(me));
         };

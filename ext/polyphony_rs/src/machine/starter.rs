@@ -64,11 +64,16 @@ impl Machine {
         fiber::new(Some(starter_body), self.object.get()).map(Some)
     }
 
-    /// The life of a starter.
+    /// The life of a starter. It ends where the root fiber waits for control by other means than
+    /// the machine's (it has called `Fiber#raise`, or resumed another fiber): Ruby then passes
+    /// control on to it, or to the fiber that it has resumed.
     fn run_starter(&self, me: VALUE) -> Outcome<()> {
         loop {
             if let Some((fiber, argument)) = self.assigned.take() {
                 self.resume_to_end(me, fiber, argument)?;
+                if !self.root_parked.get() {
+                    return Ok(());
+                }
                 continue;
             }
             let turn = match self.next_turn(me) {
@@ -133,8 +138,9 @@ unsafe extern "C" fn starter_body(
 ) -> VALUE {
     guard(|| {
         let machine = Machine::any(machine)?;
-        machine.run_starter(fiber::current())?;
-        Ok(NIL)
+        let ended = machine.run_starter(fiber::current());
+        machine.state.borrow_mut().starters.count -= 1;
+        ended.map(|()| NIL)
     })
 }
 
