@@ -384,6 +384,16 @@ impl<T> Driver<T> {
         }
     }
 
+    /// Cancels and reaps what is in flight, where that is possible: on the owner's thread.
+    /// Whether the kernel holds nothing any more.
+    pub fn let_go(&mut self) -> bool {
+        if !self.is_usable() {
+            // The kernel writes to the parent's memory.
+            return true;
+        }
+        self.ops.in_kernel() == 0 || (self.is_owner() && self.shut_down(&mut Forget))
+    }
+
     /// Whether the calling thread is the one that opened the ring.
     #[must_use]
     pub fn is_owner(&self) -> bool {
@@ -405,14 +415,7 @@ impl<T> Drop for Driver<T> {
     /// in time, the ring is closed and the memory is leaked: a read that a worker thread carries
     /// out goes on writing after its ring was closed.
     fn drop(&mut self) {
-        let reaped = if !self.is_usable() {
-            self.ops.live() == 0
-        } else if self.is_owner() {
-            self.shut_down(&mut Forget)
-        } else {
-            self.ops.in_kernel() == 0
-        };
-        if !reaped {
+        if !self.let_go() {
             self.ops.leak();
         }
         if self.is_usable() {

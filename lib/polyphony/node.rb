@@ -31,7 +31,8 @@ module Polyphony
     # @return [Fiber] runnable, and not run before the caller waits
     def self.spin(tag, &block)
       node = new(of(Fiber.current), tag)
-      fiber = Polyphony.machine.spin { |value| node.run(value, &block) }
+      # An interrupt may come up in `spin` itself: a fiber that nobody knows does nothing.
+      fiber = Polyphony.machine.spin { |value| node.run(value, &block) if node.fiber }
       node.attach(fiber)
       fiber
     end

@@ -44,11 +44,13 @@ module Polyphony
     # @return [Object] the block's value
     def run(&operation)
       machine = Polyphony.machine
-      helper = machine.spin { call(&operation) }
+      helper = nil
       begin
+        # An interrupt may come up in `spin` itself: a helper that nobody knows does nothing.
+        helper = machine.spin { call(&operation) if helper }
         machine.await(helper) until helper.done?
       ensure
-        finish(machine, helper) unless helper.done?
+        finish(machine, helper) unless helper.nil? || helper.done?
       end
       value, error = helper.result
       raise error if error

@@ -114,7 +114,7 @@ RSpec.describe UM, "fibers" do
       ensure
         log << machine.sleep(0.001)
       end
-      [fiber, other, guarded].each(&:kill)
+      [fiber, other, guarded].each { |victim| soon { victim.kill } }
       settle
       expect([fiber, other, guarded].map(&:alive?)).to all(be(false))
       expect([log, pending, machine.fiber_set.size]).to eq([[0.001], 0, 0])
@@ -412,7 +412,7 @@ RSpec.describe UM, "fibers" do
   describe "Fiber#raise" do
     it "raises where the fiber waits" do
       fiber = parked { machine.sleep(0) }
-      fiber.raise(ArgumentError, "boo")
+      soon { fiber.raise(ArgumentError, "boo") }
       expect(machine.join(fiber)).to be_a(ArgumentError).and have_attributes(message: "boo")
     end
 
@@ -422,7 +422,7 @@ RSpec.describe UM, "fibers" do
       rescue RuntimeError
         machine.sleep(0.001)
       end
-      fiber.raise("boo")
+      soon { fiber.raise("boo") }
       expect(machine.join(fiber)).to eq(0.001)
     end
 

@@ -154,7 +154,7 @@ RSpec.describe UM, "waiting for fibers" do
 
     it "serves waiters of several threads, of which one gives up" do
       fiber = machine.spin { machine.yield }
-      threads = [0.001, 20].map do |seconds|
+      threads = [0.001, 5].map do |seconds|
         Thread.new { described_class.new.then { |own| own.timeout(seconds, :late) { own.join(fiber) } } }
       end
       machine.sleep(0.002) while threads.first.alive?

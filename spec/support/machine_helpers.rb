@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+require "fileutils"
 require "socket"
+require "timeout"
 require "tmpdir"
 
 module SpecSupport
@@ -69,7 +71,7 @@ module SpecSupport
 
     def fifo
       @folder ||= Dir.mktmpdir("polyphony-spec")
-      File.join(@folder, "fifo").tap { |path| File.mkfifo(path) }
+      File.join(@folder, "fifo").tap { |path| File.mkfifo(path) unless File.exist?(path) }
     end
 
     # The path of a file with that content.
@@ -92,7 +94,7 @@ module SpecSupport
     end
 
     # An IO for the descriptor that leaves closing to us.
-    def as_io(fd, mode = "r") = IO.for_fd(fd, mode, autoclose: false)
+    def as_io(fd, mode = nil) = IO.for_fd(fd, *mode, autoclose: false)
 
     def as_socket(fd) = Socket.for_fd(fd).tap { |socket| socket.autoclose = false }
 

@@ -14,34 +14,49 @@ struct Links {
 const UNLINKED: Links = Links { fd: -1, prev: NONE, next: NONE };
 
 /// Doubly linked lists of slots, one per descriptor. Linking and unlinking are a few stores.
+/// A slot may be on two of them (a splice has two descriptors): it has two places, `2 * slot` and
+/// the next.
 #[derive(Default)]
 pub(super) struct FdIndex {
     /// First slot by descriptor.
     heads: Vec<u32>,
-    /// Links by slot.
+    /// Links by place.
     links: Vec<Links>,
 }
 
 impl FdIndex {
-    pub(super) fn link(&mut self, slot: u32, fd: RawFd) {
+    pub(super) fn link(&mut self, slot: u32, fds: [Option<RawFd>; 2]) {
+        for (place, fd) in (slot * 2..).zip(fds) {
+            if let Some(fd) = fd {
+                self.link_place(place, fd);
+            }
+        }
+    }
+
+    fn link_place(&mut self, place: u32, fd: RawFd) {
         let Ok(row) = usize::try_from(fd) else { return };
         if self.heads.len() <= row {
             self.heads.resize(row + 1, NONE);
         }
-        let index = slot as usize;
+        let index = place as usize;
         if self.links.len() <= index {
             self.links.resize(index + 1, UNLINKED);
         }
         let next = self.heads[row];
         self.links[index] = Links { fd, prev: NONE, next };
         if next != NONE {
-            self.links[next as usize].prev = slot;
+            self.links[next as usize].prev = place;
         }
-        self.heads[row] = slot;
+        self.heads[row] = place;
     }
 
     pub(super) fn unlink(&mut self, slot: u32) {
-        let Some(links) = self.links.get_mut(slot as usize) else { return };
+        self.unlink_place(slot * 2);
+        self.unlink_place(slot * 2 + 1);
+    }
+
+    fn unlink_place(&mut self, place: u32) {
+        let Some(links) = self.links.get_mut(place as usize) else { return };
         let Links { fd, prev, next } = std::mem::replace(links, UNLINKED);
         let Ok(row) = usize::try_from(fd) else { return };
         if prev == NONE {
@@ -59,12 +74,12 @@ impl FdIndex {
         let row = usize::try_from(fd).ok();
         let mut at = row.and_then(|row| self.heads.get(row).copied()).unwrap_or(NONE);
         std::iter::from_fn(move || {
-            let slot = at;
-            if slot == NONE {
+            let place = at;
+            if place == NONE {
                 return None;
             }
-            at = self.links[slot as usize].next;
-            Some(slot)
+            at = self.links[place as usize].next;
+            Some(place / 2)
         })
     }
 }
@@ -81,7 +96,7 @@ mod tests {
     fn lists_are_kept_per_descriptor() {
         let mut index = FdIndex::default();
         for (slot, fd) in [(0, 5), (1, 5), (2, 9), (3, 5)] {
-            index.link(slot, fd);
+            index.link(slot, [Some(fd), None]);
         }
         assert_eq!(slots(&index, 5), [3, 1, 0]);
         index.unlink(1);
@@ -98,9 +113,11 @@ mod tests {
     fn unlinking_twice_or_without_linking_is_harmless() {
         let mut index = FdIndex::default();
         index.unlink(4);
-        index.link(4, 1);
+        index.link(4, [Some(1), Some(2)]);
+        assert_eq!(slots(&index, 2), [4]);
         index.unlink(4);
         index.unlink(4);
         assert_eq!(slots(&index, 1), []);
+        assert_eq!(slots(&index, 2), []);
     }
 }

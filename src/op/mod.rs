@@ -58,6 +58,11 @@ pub trait Op {
     /// The descriptor it works on, for cancelling it when that is closed.
     fn fd(&self) -> Option<RawFd>;
 
+    /// The other descriptor of an op that works on two.
+    fn second_fd(&self) -> Option<RawFd> {
+        None
+    }
+
     /// Builds the SQE. What the kernel is pointed to and the caller doesn't own goes into
     /// `memory`.
     fn build(self, memory: &mut OpMemory) -> squeue::Entry;

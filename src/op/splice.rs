@@ -16,9 +16,12 @@ pub struct Splice {
 }
 
 impl Op for Splice {
-    // Closing either end ends it; the source is the one that a transfer is named by.
     fn fd(&self) -> Option<RawFd> {
         Some(self.from)
+    }
+
+    fn second_fd(&self) -> Option<RawFd> {
+        Some(self.to)
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {
@@ -42,6 +45,10 @@ pub struct Tee {
 impl Op for Tee {
     fn fd(&self) -> Option<RawFd> {
         Some(self.from)
+    }
+
+    fn second_fd(&self) -> Option<RawFd> {
+        Some(self.to)
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {

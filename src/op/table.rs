@@ -110,9 +110,9 @@ impl<T> OpTable<T> {
     }
 
     fn grow(&mut self) -> u32 {
-        // 2^31 ops are more than memory holds; the reserved user_data values stay out of reach.
+        // 2^30 ops are more than memory holds; the reserved user_data values stay out of reach.
         let index = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
-        assert!(index < 1 << 31, "op table is full");
+        assert!(index < 1 << 30, "op table is full");
         self.slots.push(Slot {
             generation: 0,
             state: None,
@@ -133,14 +133,12 @@ impl<T> OpTable<T> {
 
     /// Completes the description of an op that goes to the kernel.
     pub(crate) fn describe<O: super::Op>(&mut self, key: OpKey, op: O) -> io_uring::squeue::Entry {
-        let fd = op.fd();
+        let fds = [op.fd(), op.second_fd()];
         let slot = &mut self.slots[key.index as usize];
         slot.survives_close = O::SURVIVES_CLOSE;
         slot.discard = O::DISCARD;
         let entry = op.build(&mut slot.memory);
-        if let Some(fd) = fd {
-            self.on_fd.link(key.index, fd);
-        }
+        self.on_fd.link(key.index, fds);
         entry.user_data(key.user_data())
     }
 
@@ -248,6 +246,10 @@ impl<T> OpTable<T> {
         let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
         let Some(state) = slot.state else { return Todo::Nothing };
         let more = io_uring::cqueue::more(flags);
+        let result = match decode(result) {
+            result if result == -libc::EINTR && state == State::Cancelling => -libc::ECANCELED,
+            result => result,
+        };
         let closed = slot.closed && result == -libc::ECANCELED;
         let result = if closed { -libc::EBADF } else { result };
         let completion = Completion { result, flags };
@@ -367,6 +369,12 @@ impl<T> OpTable<T> {
             std::mem::forget(std::mem::take(&mut slot.memory));
         }
     }
+}
+
+/// The kernel's inner "interrupted, to be restarted" (ERESTARTSYS and its kin, 512 to 516) comes
+/// out of workers that were cancelled in the middle of a call; the world outside knows EINTR.
+fn decode(result: i32) -> i32 {
+    if (-516..=-512).contains(&result) { -libc::EINTR } else { result }
 }
 
 fn discard(policy: Discard, completion: Completion) {
@@ -489,10 +497,22 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_interrupted_by_a_cancel_counts_as_cancelled() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", false);
+        table.cancel(key);
+        table.complete(key, -512, 0);
+        assert_eq!(take(&mut table, key), result(-libc::ECANCELED, true));
+        let key = table.insert("b", false);
+        table.complete(key, -512, 0);
+        assert_eq!(take(&mut table, key), result(-libc::EINTR, true));
+    }
+
+    #[test]
     fn closing_turns_the_cancellation_into_ebadf() {
         let mut table = OpTable::default();
         let key = table.insert("a", false);
-        table.on_fd.link(key.index, 8);
+        table.on_fd.link(key.index, [Some(8), None]);
         assert_eq!(table.on_fd(8), [key]);
         table.mark_closed(key);
         table.complete(key, -libc::ECANCELED, 0);

@@ -3,8 +3,8 @@
 use polyphony_core::op::{OpKey, Progress};
 use rb_sys::VALUE;
 
-use super::Machine;
 use super::park::Resume;
+use super::{Machine, Role};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, value};
 
@@ -55,7 +55,7 @@ impl Interruption {
     }
 
     /// The meaning of a timeout's value: a class of exceptions is instantiated.
-    pub(crate) fn of_timeout(value: VALUE) -> Self {
+    fn of_timeout(value: VALUE) -> Self {
         if !value::is_exception_class(value) {
             return Self::of(value);
         }
@@ -72,7 +72,7 @@ impl Machine {
         match self.park() {
             Ok(Resume::Op | Resume::Unblock | Resume::Return) => None,
             Ok(Resume::Value(scheduled)) => Some(Interruption::of(scheduled)),
-            Ok(Resume::Expired(value)) => Some(Interruption::of_timeout(value)),
+            Ok(Resume::Expired(key)) => self.expired(key),
             Err(raise) => Some(Interruption::Raise(raise)),
         }
     }
@@ -102,7 +102,10 @@ impl Machine {
             return None;
         }
         self.cancel(key);
-        let mut late = Vec::new();
+        // What comes meanwhile comes at the next wait, behind what the caller was stopped by: at
+        // most a few values, on the stack where the GC sees them.
+        let late = value::array();
+        let mut expired = Vec::new();
         let result = loop {
             match self.take(key) {
                 Progress::Result(completion, true) => break Some(completion.result),
@@ -112,9 +115,9 @@ impl Machine {
             }
             match self.park() {
                 Ok(Resume::Op | Resume::Unblock | Resume::Return) => {}
-                Ok(Resume::Value(value) | Resume::Expired(value)) => late.push(value),
-                // The first exception stands; a later one comes at the next wait.
-                Err(Raise::Exception(exception)) => late.push(exception),
+                Ok(Resume::Value(value)) => value::push(late, value),
+                Ok(Resume::Expired(key)) => expired.push(key),
+                Err(Raise::Exception(exception)) => value::push(late, exception),
                 // The thread is dying: no time to wait. The machine keeps the memory.
                 Err(_) => {
                     self.abandon(key);
@@ -123,10 +126,27 @@ impl Machine {
             }
         };
         let me = crate::ruby::fiber::current();
-        for value in late {
-            self.schedule(me, value);
+        for index in 0..value::array_len(late) {
+            self.schedule(me, value::at(late, index));
         }
+        expired.into_iter().for_each(|key| self.expire_later(key));
         result
+    }
+
+    /// A timeout block ran out: what its fiber is interrupted with. Nothing where the block has
+    /// ended meanwhile.
+    pub(crate) fn expired(&self, key: OpKey) -> Option<Interruption> {
+        let role = self.state.borrow().driver.ops().data(key)?.role;
+        self.abandon(key);
+        match role {
+            Role::Timeout(value) => Some(Interruption::of_timeout(value)),
+            Role::Wake => None,
+        }
+    }
+
+    /// Puts a timeout that came at a bad moment behind the others.
+    pub(crate) fn expire_later(&self, key: OpKey) {
+        self.state.borrow_mut().queues.run.push(super::Entry::op(key));
     }
 
     /// Waits for an op and turns its result into the method's.

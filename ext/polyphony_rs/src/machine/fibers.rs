@@ -2,7 +2,7 @@
 
 use rb_sys::VALUE;
 
-use super::spun::{self, Spun, Uncaught};
+use super::spun::{self, Uncaught};
 use super::{Interruption, Machine};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, define, method};
@@ -48,7 +48,7 @@ fn spin(this: VALUE, args: Args) -> Outcome {
     let body = value::block()?;
     let class = match args.get(1) {
         NIL => fiber::class(),
-        class if value::is_class(class) => class,
+        class if fiber::is_fiber_class(class) => class,
         _ => return Err(Raise::type_error("class must be Fiber or a subclass of it")),
     };
     Machine::spin(this, body, args.get(0), class)
@@ -61,18 +61,14 @@ fn run(this: VALUE, of: VALUE) -> Outcome {
         return Err(Raise::type_error("a Fiber is needed"));
     }
     let body = value::block()?;
-    match Spun::of(of) {
-        Some(spun) => spun::run(of, spun, || fiber::call_proc(body, NIL))?,
-        None => fiber::call_proc(body, NIL)?,
-    };
+    let spun = spun::adopt(this, of)?;
+    spun::run(of, spun, || fiber::call_proc(body, NIL))?;
     Ok(of)
 }
 
 fn schedule(this: VALUE, target: VALUE, with: VALUE) -> Outcome {
     let machine = Machine::any(this)?;
-    if !value::is_fiber(target) {
-        return Err(Raise::type_error("a Fiber is needed"));
-    }
+    check_fiber(target)?;
     if !machine.survives_fork() {
         return Err(Raise::um_error("this machine was made before a fork"));
     }
@@ -93,10 +89,10 @@ fn terminate(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let module = value::call(this, c"class", &[])?;
     let exception = value::call(module, c"const_get", &[value::symbol(c"TERMINATE_EXCEPTION")])?;
-    for target in flatten(args)? {
-        if !value::is_fiber(target) {
-            return Err(Raise::type_error("a Fiber is needed"));
-        }
+    let targets = flatten(args)?;
+    for index in 0..value::array_len(targets) {
+        let target = value::at(targets, index);
+        check_fiber(target)?;
         if fiber::alive(target) {
             machine.schedule(target, exception);
         }
@@ -104,16 +100,30 @@ fn terminate(this: VALUE, args: Args) -> Outcome {
     Ok(this)
 }
 
-/// Fibers given one by one, or as one Enumerable.
-pub(super) fn flatten(args: Args) -> Outcome<Vec<VALUE>> {
-    let given = args.all();
-    let [only] = given else { return Ok(given.to_vec()) };
-    if value::is_fiber(*only) || value::is_proc(*only) {
-        return Ok(vec![*only]);
+/// TypeError for what is no fiber, or one that was allocated and not initialized.
+fn check_fiber(target: VALUE) -> Outcome<()> {
+    if value::is_fiber(target) && fiber::is_initialized(target) {
+        return Ok(());
     }
-    let array = value::call(*only, c"to_a", &[])
-        .map_err(|_| Raise::type_error("fibers, procs or an Enumerable of them are needed"))?;
-    Ok((0..value::array_len(array)).map(|index| value::at(array, index)).collect())
+    Err(Raise::type_error("a Fiber is needed"))
+}
+
+/// Fibers given one by one, or as one Enumerable: an Array of our own, which keeps them.
+pub(super) fn flatten(args: Args) -> Outcome {
+    let given = args.all();
+    let [only] = given else { return Ok(value::array_of(given)) };
+    if value::is_fiber(*only) || value::is_proc(*only) {
+        return Ok(value::array_of(given));
+    }
+    let error = || Raise::type_error("fibers, procs or an Enumerable of them are needed");
+    if *only == NIL || !value::responds_to(*only, c"to_a") {
+        return Err(error());
+    }
+    let items = value::call(*only, c"to_a", &[])?;
+    if !value::is_array(items) {
+        return Err(error());
+    }
+    value::call(items, c"dup", &[])
 }
 
 /// From any thread: a waiting machine looks at its runqueue.

@@ -94,7 +94,17 @@ fn open(this: VALUE, path: VALUE, flags: VALUE) -> Outcome {
     let op = Open { path, flags: value::int32(flags, "flags")?, mode: 0o666 };
     // SAFETY: the path moves into the op's own memory.
     let key = unsafe { machine.submit(op, buffer::Loan::NONE) }?;
-    let opened = machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)?;
+    let opened = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
+        Waited::Done(result) => integer_or_errno(result)?,
+        Waited::TimedOut => NIL,
+        Waited::Interrupted(interruption, late) => {
+            // It was opened all the same: nobody will know the descriptor.
+            if let Some(fd @ 0..) = late {
+                let _ = polyphony_core::sys::close(fd);
+            }
+            interruption.conclude()?
+        }
+    };
     let (true, Some(fd)) = (value::block_given(), value::fixnum(opened)) else {
         return Ok(opened);
     };

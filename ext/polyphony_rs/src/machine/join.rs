@@ -1,18 +1,41 @@
-//! Waiting for fibers to end: `join` and `await`.
+//! Waiting for fibers to end: `join`, `await` and `await_any`.
+//!
+//! Fibers are kept in an Array while a fiber waits for them: in Rust memory they would neither
+//! be kept alive nor stay in place.
 
+use polyphony_core::op::OpKey;
 use rb_sys::VALUE;
 
 use super::fibers::flatten;
 use super::spun::Spun;
-use super::{Machine, OnInterrupt, Role, Waited};
+use super::{Interruption, Machine, OnInterrupt, Role, Waited};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, fiber, value};
 
+/// The spun fibers behind the arguments; procs are spun first.
+fn fibers_of(this: VALUE, args: Args) -> Outcome {
+    let fibers = flatten(args)?;
+    for index in 0..value::array_len(fibers) {
+        let target = value::at(fibers, index);
+        if value::is_proc(target) {
+            let spun = Machine::spin(this, target, NIL, fiber::class())?;
+            value::set_at(fibers, index, spun);
+        } else if !value::is_fiber(target) || Spun::of(target).is_none() {
+            return Err(Raise::type_error("fibers made by spin, or procs, are needed"));
+        }
+    }
+    Ok(fibers)
+}
+
+fn each_spun(fibers: VALUE) -> impl Iterator<Item = &'static Spun> {
+    (0..value::array_len(fibers)).filter_map(move |index| Spun::of(value::at(fibers, index)))
+}
+
 impl Machine {
     /// Waits until a fiber has ended, on whichever thread it runs. What the wait was interrupted
     /// with, if it was.
-    pub(crate) fn wait_for_end(&self, this: VALUE, of: &Spun) -> Option<super::Interruption> {
+    fn wait_for_end(&self, this: VALUE, of: &Spun) -> Option<Interruption> {
         if of.is_done() {
             return None;
         }
@@ -20,36 +43,44 @@ impl Machine {
         of.listen(this, key);
         match self.wait_for(key, OnInterrupt::Abandon) {
             Waited::Interrupted(interruption, _) => {
-                of.forget(key);
+                of.forget(this, key);
                 Some(interruption)
             }
             Waited::Done(_) | Waited::TimedOut => None,
         }
     }
-}
 
-/// The spun fibers behind the arguments; procs are spun first.
-fn fibers_of(this: VALUE, args: Args) -> Outcome<Vec<VALUE>> {
-    let mut fibers = flatten(args)?;
-    for target in &mut fibers {
-        if value::is_proc(*target) {
-            *target = Machine::spin(this, *target, NIL, fiber::class())?;
-        } else if !value::is_fiber(*target) || Spun::of(*target).is_none() {
-            return Err(Raise::type_error("fibers made by spin, or procs, are needed"));
+    /// Waits until `key`, which listens to all fibers, is completed by one that has ended.
+    fn wait_for_first(&self, this: VALUE, fibers: VALUE, key: OpKey) -> Outcome {
+        for index in 0..value::array_len(fibers) {
+            let target = value::at(fibers, index);
+            if Spun::of(target).is_some_and(Spun::is_done) {
+                return Ok(target);
+            }
+        }
+        if value::array_len(fibers) == 0 {
+            return Ok(NIL);
+        }
+        each_spun(fibers).for_each(|spun| spun.listen(this, key));
+        match self.wait_for(key, OnInterrupt::Abandon) {
+            Waited::Interrupted(interruption, _) => interruption.conclude(),
+            Waited::Done(_) | Waited::TimedOut => {
+                let ended = (0..value::array_len(fibers)).map(|index| value::at(fibers, index));
+                let first = ended.into_iter().find(|f| Spun::of(*f).is_some_and(Spun::is_done));
+                Ok(first.unwrap_or(NIL))
+            }
         }
     }
-    Ok(fibers)
 }
 
 /// Waits for all fibers; the interruption's value if a plain one came.
-fn wait_for_all(this: VALUE, fibers: &[VALUE]) -> Outcome<Option<VALUE>> {
+fn wait_for_all(this: VALUE, fibers: VALUE) -> Outcome<Option<VALUE>> {
     let machine = Machine::of(this)?;
-    for target in fibers {
-        let Some(spun) = Spun::of(*target) else { continue };
+    for spun in each_spun(fibers) {
         match machine.wait_for_end(this, spun) {
             None => {}
-            Some(super::Interruption::Value(value)) => return Ok(Some(value)),
-            Some(super::Interruption::Raise(raise)) => return Err(raise),
+            Some(Interruption::Value(value)) => return Ok(Some(value)),
+            Some(Interruption::Raise(raise)) => return Err(raise),
         }
     }
     Ok(None)
@@ -59,62 +90,44 @@ fn result_of(fiber: VALUE) -> VALUE {
     Spun::of(fiber).and_then(Spun::outcome).unwrap_or(NIL)
 }
 
+/// `join(*fibers)`: their results; that of the only one where one was given.
 fn join(this: VALUE, args: Args) -> Outcome {
     let fibers = fibers_of(this, args)?;
-    // The fibers are in Rust memory from here on: an Array keeps them alive across the waits.
-    let keep = value::array_of(&fibers);
-    if let Some(value) = wait_for_all(this, &fibers)? {
+    if let Some(value) = wait_for_all(this, fibers)? {
         return Ok(value);
     }
-    let single = matches!(args.all(), [one] if value::is_fiber(*one) || value::is_proc(*one));
-    if single {
-        return Ok(result_of(fibers[0]));
+    if matches!(args.all(), [one] if value::is_fiber(*one) || value::is_proc(*one)) {
+        return Ok(result_of(value::at(fibers, 0)));
     }
-    let results: Vec<_> = fibers.iter().map(|fiber| result_of(*fiber)).collect();
-    let results = value::array_of(&results);
-    std::hint::black_box(keep);
+    let results = value::array();
+    for index in 0..value::array_len(fibers) {
+        value::push(results, result_of(value::at(fibers, index)));
+    }
     Ok(results)
 }
 
+/// `await(*fibers)`: how many there were.
 fn await_all(this: VALUE, args: Args) -> Outcome {
     let fibers = fibers_of(this, args)?;
-    let keep = value::array_of(&fibers);
-    if let Some(value) = wait_for_all(this, &fibers)? {
+    if let Some(value) = wait_for_all(this, fibers)? {
         return Ok(value);
     }
-    std::hint::black_box(keep);
-    Ok(value::integer(i64::try_from(fibers.len()).unwrap_or(i64::MAX)))
+    Ok(value::integer(i64::try_from(value::array_len(fibers)).unwrap_or(i64::MAX)))
 }
 
 /// `await_any(*fibers)`: the first fiber found to have ended, waiting for one to end.
 fn await_any(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let fibers = fibers_of(this, args)?;
-    let keep = value::array_of(&fibers);
     let key = machine.start_local(None, Role::Wake);
-    let first = loop {
-        let ended = fibers.iter().find(|fiber| Spun::of(**fiber).is_some_and(Spun::is_done));
-        if ended.is_some() || fibers.is_empty() {
-            break Ok(ended.copied().unwrap_or(NIL));
-        }
-        for spun in fibers.iter().filter_map(|fiber| Spun::of(*fiber)) {
-            spun.listen(this, key);
-        }
-        match machine.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Interrupted(interruption, _) => break interruption.conclude(),
-            Waited::Done(_) | Waited::TimedOut => {}
-        }
-    };
+    let first = machine.wait_for_first(this, fibers, key);
     machine.abandon(key);
-    for spun in fibers.iter().filter_map(|fiber| Spun::of(*fiber)) {
-        spun.forget(key);
-    }
-    std::hint::black_box(keep);
+    each_spun(fibers).for_each(|spun| spun.forget(this, key));
     first
 }
 
 pub(super) fn init(class: VALUE) {
-    define(class, c"await_any", method!(await_any, -1));
     define(class, c"join", method!(join, -1));
     define(class, c"await", method!(await_all, -1));
+    define(class, c"await_any", method!(await_any, -1));
 }

@@ -83,6 +83,15 @@ impl Waiter {
     }
 }
 
+/// Whether interrupts are being handled in a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handling {
+    No,
+    Yes,
+    /// And a handler has parked: entries may have been taken that were not for it.
+    Parked,
+}
+
 /// Everything behind the machine's `RefCell`.
 pub(crate) struct State {
     pub(crate) driver: Driver<Waiter>,
@@ -111,6 +120,10 @@ pub(crate) struct Machine {
     assigned: Cell<Option<(VALUE, VALUE)>>,
     /// The object that this is in.
     object: Cell<VALUE>,
+    /// Who gets a turn when nothing is left to do; nil where nobody waits for that.
+    idle_watcher: Cell<VALUE>,
+    /// Interrupts are being handled, and whether a fiber has parked meanwhile.
+    handling: Cell<Handling>,
     /// Cached, as the sink of other threads' wakes.
     wake_fd: RawFd,
 }
@@ -126,6 +139,7 @@ impl Typed for Machine {
 
     fn mark(&self) {
         typed::mark(self.root.get());
+        typed::mark(self.idle_watcher.get());
         if let Some((fiber, resume)) = self.resumed.get() {
             typed::mark(fiber);
             resume.mark();
@@ -222,6 +236,8 @@ impl Machine {
             resumed: Cell::new(None),
             assigned: Cell::new(None),
             object: Cell::new(NIL),
+            idle_watcher: Cell::new(NIL),
+            handling: Cell::new(Handling::No),
             wake_fd,
         })
     }
@@ -236,8 +252,9 @@ impl Machine {
 
     /// A machine has got its object.
     fn register(object: VALUE) -> Outcome {
-        Self::any(object)?.object.set(object);
-        registry::add(object);
+        let machine = Self::any(object)?;
+        machine.object.set(object);
+        registry::add(machine);
         Ok(object)
     }
 
@@ -378,6 +395,9 @@ impl Machine {
 fn initialize(this: VALUE, args: Args) -> Outcome {
     let (positional, keywords) = args.keywords();
     positional.expect(0, 0)?;
+    if let Some(keywords) = keywords {
+        value::check_keywords(keywords, &[c"size", c"sqpoll", c"sidecar"])?;
+    }
     let option = |name| keywords.map_or(NIL, |keywords| value::lookup(keywords, name));
     let size = match option(c"size") {
         NIL => DEFAULT_ENTRIES,

@@ -6,11 +6,12 @@
 //! from a switch first finds out whether it was meant: the one that switches says in
 //! `resumed` to whom and why.
 
+use polyphony_core::op::OpKey;
 use polyphony_core::ring::wait::Outcome as WaitOutcome;
 use rb_sys::VALUE;
 
 use super::queues::{Entry, Kind};
-use super::{Machine, Role, State};
+use super::{Handling, Machine, Role, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, fiber, nogvl, thread, typed, value};
 
@@ -21,8 +22,8 @@ pub(crate) enum Resume {
     Op,
     /// Scheduled with a value.
     Value(VALUE),
-    /// A timeout block ran out: its exception (or class of one, or plain value).
-    Expired(VALUE),
+    /// A timeout block ran out. Its op holds what to do, and is gone once the block has ended.
+    Expired(OpKey),
     /// Unblocked; means nothing to a fiber that is not blocked.
     Unblock,
     /// The fiber that it had started has parked.
@@ -31,7 +32,7 @@ pub(crate) enum Resume {
 
 impl Resume {
     pub(super) fn mark(self) {
-        if let Self::Value(value) | Self::Expired(value) = self {
+        if let Self::Value(value) = self {
             typed::mark(value);
         }
     }
@@ -57,6 +58,19 @@ impl Machine {
     pub(crate) fn park(&self) -> Outcome<Resume> {
         self.check_process()?;
         let me = fiber::current();
+        if self.handling.get() == Handling::Yes {
+            self.handling.set(Handling::Parked);
+        }
+        // In a handler of signals that runs on the way into a turn: the turn is still to come.
+        let outer = self.take_turn(me);
+        let resume = self.park_until_turn(me);
+        if let Some(outer) = outer {
+            self.resumed.set(Some((me, outer)));
+        }
+        resume
+    }
+
+    fn park_until_turn(&self, me: VALUE) -> Outcome<Resume> {
         loop {
             let turn = self.next_turn(me)?;
             if turn.fiber == me {
@@ -111,10 +125,16 @@ impl Machine {
     /// for it is void, except an exception for one that is alive: the fiber that it has resumed
     /// gets it, as with `Fiber#raise`.
     fn deliver_elsewhere(&self, target: VALUE, resume: Resume) -> Outcome<()> {
-        let (Resume::Value(value) | Resume::Expired(value)) = resume else { return Ok(()) };
-        let raised = value::is_exception(value) || matches!(resume, Resume::Expired(_));
-        if raised && fiber::alive(target) {
-            match fiber::raise(target, value) {
+        let raised = match resume {
+            Resume::Value(value) => value::is_exception(value).then_some(value),
+            Resume::Expired(key) => match self.expired(key) {
+                Some(super::Interruption::Raise(raise)) => raise.into_exception(),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(exception) = raised.filter(|_| fiber::alive(target)) {
+            match fiber::raise(target, exception) {
                 // A FiberError: it can't be had at all.
                 Err(raise) if !is_switch_error(&raise) => return Err(raise),
                 _ => {}
@@ -156,7 +176,12 @@ impl Machine {
             if let Some(turn) = self.pop_turn() {
                 return Ok(turn);
             }
-            self.wait(me)?;
+            if self.idle_watcher.get() != NIL && !self.has_work() {
+                return Ok(Turn::of(self.idle_watcher.get(), Resume::Op));
+            }
+            if self.wait(me)? {
+                return Ok(Turn::of(me, Resume::Op));
+            }
         }
     }
 
@@ -191,13 +216,14 @@ impl Machine {
         entered.map_err(Raise::from)
     }
 
-    /// Waits for a completion or the nearest deadline, letting other threads run.
-    fn wait(&self, me: VALUE) -> Outcome<()> {
+    /// Waits for a completion or the nearest deadline, letting other threads run. Whether the
+    /// caller should look at its ops, as a signal handler has run that may have taken its turn.
+    fn wait(&self, me: VALUE) -> Outcome<bool> {
         let (wait, timeout) = {
             let state = &mut *self.state.borrow_mut();
             // Scheduled from another thread meanwhile.
             if !state.queues.run.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             let now = crate::clock::now();
             let timeout = state.driver.next_deadline().map(|at| at.saturating_sub(now));
@@ -208,12 +234,15 @@ impl Machine {
         let outcome = nogvl::wait(wait, timeout, self.wake_fd);
         self.waiting.set(false);
         self.take_in();
-        if let Err(raise) = thread::check_interrupts() {
+        let outer = self.handling.replace(Handling::Yes);
+        let interrupted = thread::check_interrupts();
+        let parked = self.handling.replace(outer) == Handling::Parked;
+        if let Err(raise) = interrupted {
             self.interrupt(me, raise)?;
         }
         match outcome {
             Some(WaitOutcome::Failed(errno)) => Err(Raise::Errno(errno)),
-            _ => Ok(()),
+            _ => Ok(parked),
         }
     }
 
@@ -259,7 +288,8 @@ impl Machine {
                 None => {}
                 Some(Resume::Return) => return Ok(()),
                 // For a later park: the caller doesn't wait for anything yet.
-                Some(Resume::Value(value) | Resume::Expired(value)) => self.schedule(me, value),
+                Some(Resume::Value(value)) => self.schedule(me, value),
+                Some(Resume::Expired(key)) => self.expire_later(key),
                 Some(Resume::Op | Resume::Unblock) => {}
             }
         }
@@ -269,23 +299,25 @@ impl Machine {
     /// into the caller is raised.
     pub(crate) fn run_until_idle(&self) -> Outcome<()> {
         self.check_process()?;
-        let me = fiber::current();
+        let outer = self.idle_watcher.replace(fiber::current());
+        let outcome = self.run_while_busy(fiber::current());
+        self.idle_watcher.set(outer);
+        outcome
+    }
+
+    fn run_while_busy(&self, me: VALUE) -> Outcome<()> {
         while self.has_work() {
-            let Some(turn) = self.pop_turn() else {
-                self.poll()?;
-                if self.state.borrow().queues.run.is_empty() && self.has_work() {
-                    self.wait(me)?;
-                }
-                continue;
-            };
+            let turn = self.next_turn(me)?;
             let resume =
                 if turn.fiber == me { Some(turn.resume) } else { self.switch_to(me, turn)? };
             match resume {
                 Some(Resume::Value(scheduled)) => {
                     super::Interruption::of(scheduled).conclude()?;
                 }
-                Some(Resume::Expired(value)) => {
-                    super::Interruption::of_timeout(value).conclude()?;
+                Some(Resume::Expired(key)) => {
+                    if let Some(interruption) = self.expired(key) {
+                        interruption.conclude()?;
+                    }
                 }
                 Some(Resume::Op | Resume::Unblock | Resume::Return) | None => {}
             }
@@ -328,9 +360,6 @@ fn turn_of(state: &mut State, entry: Entry) -> Option<Turn> {
     match role {
         Role::Wake if fiber == NIL => None,
         Role::Wake => Some(Turn::of(fiber, Resume::Op)),
-        Role::Timeout(value) => {
-            state.driver.take(key, drop);
-            Some(Turn::of(fiber, Resume::Expired(value)))
-        }
+        Role::Timeout(_) => Some(Turn::of(fiber, Resume::Expired(key))),
     }
 }

@@ -1,18 +1,27 @@
-//! Machines that the kernel still writes for must not be collected.
+//! What the kernel may still write to outlives the machine that lent it.
 //!
 //! A machine that nobody refers to any more may have ops in flight (its fibers are garbage as
-//! well). Freeing it would free Strings that the kernel fills. So a registry, itself marked at
-//! every GC, marks each machine that has ops in the kernel. It costs nothing per op.
+//! well), and the GC would free the Strings that the kernel fills together with it. So a
+//! registry, itself marked at every GC, marks what the ops of every machine have borrowed. When
+//! the machine is freed, its ops are cancelled and reaped where that is possible; what the kernel
+//! still holds then stays for ever. It costs nothing per op.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rb_sys::VALUE;
 
 use super::Machine;
 use crate::ruby::typed::{self, DataType, Typed};
 
-/// All machines, weakly: objects and where they are.
-static MACHINES: Mutex<Vec<VALUE>> = Mutex::new(Vec::new());
+#[derive(Default)]
+struct Machines {
+    /// Addresses of all machines that were not freed.
+    alive: Vec<usize>,
+    /// Values that the kernel may write to for ever.
+    leaked: Vec<VALUE>,
+}
+
+static MACHINES: Mutex<Machines> = Mutex::new(Machines { alive: Vec::new(), leaked: Vec::new() });
 
 struct Registry;
 
@@ -26,42 +35,42 @@ impl Typed for Registry {
     }
 
     fn mark(&self) {
-        for object in machines().iter() {
-            if typed::get::<Machine>(*object).is_some_and(Machine::busy) {
-                typed::mark(*object);
-            }
+        let machines = machines();
+        for address in &machines.alive {
+            // SAFETY: a machine takes its address out before it is freed.
+            let machine = unsafe { &*(*address as *const Machine) };
+            machine.borrowed().into_iter().for_each(typed::mark);
         }
-    }
-
-    fn compact(&mut self) {
-        for object in machines().iter_mut() {
-            *object = typed::location(*object);
-        }
+        machines.leaked.iter().copied().for_each(typed::mark);
     }
 }
 
 impl Machine {
-    /// Whether the kernel may still write for this machine.
-    fn busy(&self) -> bool {
+    /// Values that the kernel may read or write for an op in flight.
+    fn borrowed(&self) -> Vec<VALUE> {
         let state = self.state.borrow();
-        state.driver.is_usable() && state.driver.ops().in_kernel() > 0
+        state.driver.ops().iter().map(|waiter| waiter.loan.value).collect()
     }
 }
 
-fn machines() -> std::sync::MutexGuard<'static, Vec<VALUE>> {
+fn machines() -> MutexGuard<'static, Machines> {
     // Held for a few instructions that allocate nothing in Ruby.
     MACHINES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn add(object: VALUE) {
-    machines().push(object);
+pub(super) fn add(machine: &Machine) {
+    machines().alive.push(std::ptr::from_ref(machine) as usize);
 }
 
 /// The machine is being freed.
 pub(super) fn remove(machine: &Machine) {
-    machines().retain(|object| {
-        typed::get::<Machine>(*object).is_some_and(|other| !std::ptr::eq(other, machine))
-    });
+    let address = std::ptr::from_ref(machine) as usize;
+    // Cancels and reaps where this is the owner's thread.
+    let reaped = machine.state.borrow_mut().driver.let_go();
+    let borrowed = if reaped { Vec::new() } else { machine.borrowed() };
+    let mut machines = machines();
+    machines.alive.retain(|other| *other != address);
+    machines.leaked.extend(borrowed.into_iter().filter(|value| *value != crate::ruby::NIL));
 }
 
 pub(super) fn init() {

@@ -92,8 +92,9 @@ impl Spun {
     }
 
     /// Takes [`Spun::listen`] back: a waiter that leaves early leaves nothing behind.
-    pub(crate) fn forget(&self, key: OpKey) {
-        self.listeners.borrow_mut().retain(|listener| listener.key != key);
+    pub(crate) fn forget(&self, machine: VALUE, key: OpKey) {
+        let gone = |other: &Listener| other.key == key && other.machine == machine;
+        self.listeners.borrow_mut().retain(|listener| !gone(listener));
     }
 
     fn finish(&self, result: VALUE) {
@@ -108,6 +109,29 @@ impl Spun {
     }
 }
 
+fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
+    let spun = Spun {
+        machine,
+        body: Cell::new(body),
+        uncaught,
+        result: Cell::new(NIL),
+        done: Cell::new(false),
+        listeners: RefCell::default(),
+    };
+    typed::wrap(CLASS.load(Ordering::Relaxed), spun)
+}
+
+/// Gives a fiber that was not spun a record, for `machine.run`.
+pub(super) fn adopt(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
+    if let Some(spun) = Spun::of(fiber) {
+        return Ok(spun);
+    }
+    let record = new_record(machine, NIL, Uncaught::Keep);
+    value::set_ivar(fiber, record_name(), record)?;
+    Machine::of(machine)?.state().borrow_mut().fibers.insert(fiber);
+    typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
+}
+
 /// Makes a fiber that will run `body`, with its record. It is in the machine's set of fibers
 /// until it ends.
 pub(super) fn create(
@@ -117,15 +141,7 @@ pub(super) fn create(
     uncaught: Uncaught,
 ) -> Outcome {
     let machine = Machine::of(machine_object)?;
-    let spun = Spun {
-        machine: machine_object,
-        body: Cell::new(body),
-        uncaught,
-        result: Cell::new(NIL),
-        done: Cell::new(false),
-        listeners: RefCell::default(),
-    };
-    let record = typed::wrap(CLASS.load(Ordering::Relaxed), spun);
+    let record = new_record(machine_object, body, uncaught);
     let fiber = fiber::new_of(class, Some(start), record)?;
     value::set_ivar(fiber, record_name(), record)?;
     machine.state().borrow_mut().fibers.insert(fiber);
@@ -153,6 +169,10 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
     // Started by a switch: nobody else may take this turn for theirs.
     let _ = machine.take_turn(of);
     let ended = body();
+    if !machine.survives_fork() {
+        // The body has forked, and this is the child: its only fiber has ended, and so it does.
+        crate::ruby::thread::end_process(ended);
+    }
     machine.state().borrow_mut().fibers.remove(&of);
     let raise = match ended {
         Ok(result) => {
@@ -167,12 +187,18 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
         Err(raise) => raise,
     };
     let exception = raise.into_exception().unwrap_or(NIL);
-    spun.finish(exception);
     if ends_program(exception) {
+        if !fiber::alive(machine.root()) {
+            // Ruby hands it on to the thread's root fiber.
+            spun.finish(exception);
+            return Err(Raise::Exception(exception));
+        }
+        // Before those who wait for the fiber get their turn: one of them may be the root.
         machine.schedule(machine.root(), exception);
     } else if let Uncaught::Report(scheduler) = spun.uncaught {
         crate::scheduler::report(scheduler, of, exception);
     }
+    spun.finish(exception);
     Ok(NIL)
 }
 

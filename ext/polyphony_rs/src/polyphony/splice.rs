@@ -71,40 +71,57 @@ fn splice_once(machine: &Machine, from: &End, to: &End, len: u64) -> Outcome<u64
         return Ok(buffered);
     }
     let len = usize::try_from(len).unwrap_or(usize::MAX);
-    let direct = from.direct && to.direct;
+    let mut direct = from.direct && to.direct;
     loop {
-        if !direct {
-            break;
-        }
-        machine.count_direct_op();
-        match sys::splice_now(from.fd, to.fd, len) {
+        let moved = if direct {
+            machine.count_direct_op();
+            sys::splice_now(from.fd, to.fd, len)
+        } else {
+            splice_by_ring(machine, from.fd, to.fd, len)?
+        };
+        match moved {
             Ok(moved) => return Ok(moved as u64),
-            Err(libc::EAGAIN) => {
-                // Both are ready and it still would wait: only the kernel knows for what.
-                let Some((fd, events)) = unready(from.fd, to.fd)? else { break };
-                let op = Poll { fd, events: event_mask(events) };
-                // SAFETY: the op points to nothing.
-                let key = unsafe { machine.submit(op, Loan::NONE) }?;
-                machine.conclude(key, OnInterrupt::Abandon, |result| {
-                    check(result)?;
-                    Ok(NIL)
-                })?;
-            }
+            // An end with O_NONBLOCK is not ready, also for the ring.
+            Err(libc::EAGAIN) => match unready(from.fd, to.fd)? {
+                Some((fd, events)) => wait_until_ready(machine, fd, events)?,
+                // Both are, and it still would wait: only the kernel knows for what.
+                None if direct => direct = false,
+                None => machine.snooze().map(drop)?,
+            },
             Err(libc::EINTR) => {}
             Err(errno) => return Err(Raise::Errno(errno)),
         }
     }
-    let op = Splice { from: from.fd, to: to.fd, len: op_len(len) };
+}
+
+fn wait_until_ready(machine: &Machine, fd: RawFd, events: i16) -> Outcome<()> {
+    let op = Poll { fd, events: event_mask(events) };
     // SAFETY: the op points to nothing.
     let key = unsafe { machine.submit(op, Loan::NONE) }?;
-    match machine.wait_for(key, OnInterrupt::AwaitCancel) {
-        Waited::Done(result) => Ok(u64::try_from(check(result)?).unwrap_or(0)),
-        Waited::TimedOut => Ok(0),
+    let ready = |result| check(result).map(|_| NIL);
+    machine.conclude(key, OnInterrupt::Abandon, ready).map(drop)
+}
+
+/// One move by the ring: bytes, or the errno.
+fn splice_by_ring(
+    machine: &Machine,
+    from: RawFd,
+    to: RawFd,
+    len: usize,
+) -> Outcome<Result<usize, i32>> {
+    let op = Splice { from, to, len: op_len(len) };
+    // SAFETY: the op points to nothing.
+    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    let result = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
+        Waited::Done(result) => result,
+        Waited::TimedOut => 0,
         Waited::Interrupted(interruption, late) => {
             interruption.conclude()?;
-            Ok(late.and_then(|late| u64::try_from(late).ok()).unwrap_or(0))
+            // A plain value is no reason to stop.
+            late.filter(|late| *late != -libc::ECANCELED).unwrap_or(-libc::EINTR)
         }
-    }
+    };
+    Ok(usize::try_from(result).map_err(|_| -result))
 }
 
 /// Which of the two is not ready.

@@ -53,10 +53,11 @@ impl Loan {
                 // SAFETY: under protect; a String locked by us.
                 let _ = protect(|| unsafe { rb_sys::rb_str_unlocktmp(self.value) });
             }
-            Lock::Buffer => {
+            Lock::Buffer if locks::release(self.value) => {
                 // SAFETY: under protect; an IO::Buffer locked by us.
                 let _ = protect(|| unsafe { rb_sys::rb_io_buffer_unlock(self.value) });
             }
+            Lock::Buffer => {}
         }
     }
 }
@@ -147,13 +148,12 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
                 rb_sys::rb_io_buffer_resize(buffer, end as Size);
             }
             rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
-            rb_sys::rb_io_buffer_lock(buffer);
         }
         NIL
     })?;
+    let loan = lock_buffer(buffer)?;
     // SAFETY: the buffer has at least `offset + maxlen` bytes.
     let ptr = unsafe { base.cast::<u8>().add(offset) };
-    let loan = Loan { value: buffer, lock: Lock::Buffer };
     Ok(Target { ptr, loan, offset })
 }
 
@@ -165,12 +165,41 @@ impl Target {
             return Ok(());
         }
         let len = self.offset + count;
-        protect(|| {
-            // SAFETY: under protect; the capacity was made by `lend_string`.
-            unsafe { rb_sys::rb_str_set_len(self.loan.value, len as c_long) };
+        let string = self.loan.value;
+        let set = protect(|| {
+            // SAFETY: under protect; the capacity was made by `lend_string`. `rb_str_modify`
+            // forgets what was known about the old bytes.
+            unsafe {
+                rb_sys::rb_str_set_len(string, len as c_long);
+                rb_sys::rb_str_modify(string);
+            }
             NIL
-        })?;
-        Ok(())
+        });
+        if set.is_ok() {
+            return Ok(());
+        }
+        self.finish_shared(count)
+    }
+
+    /// The String was copied while the read was in flight, and shares its bytes now: it gets
+    /// bytes of its own.
+    fn finish_shared(self, count: usize) -> Outcome<()> {
+        let string = self.loan.value;
+        // SAFETY: the shared bytes are kept by the String until it is modified below.
+        let bytes = unsafe { std::slice::from_raw_parts(self.ptr, count) }.to_vec();
+        let (from, offset, len) = (bytes.as_ptr(), self.offset, self.offset + count);
+        let outcome = protect(|| {
+            // SAFETY: under protect: raises for a String that was frozen meanwhile. There is room
+            // for `len` bytes, and `from` lives in the caller's frame.
+            unsafe {
+                rb_sys::rb_str_modify_expand(string, len as c_long);
+                let ptr = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
+                std::ptr::copy_nonoverlapping(from, ptr.add(offset), count);
+                rb_sys::rb_str_set_len(string, len as c_long);
+            }
+            NIL
+        });
+        outcome.map(drop)
     }
 }
 
@@ -215,12 +244,49 @@ fn lock_buffer(buffer: VALUE) -> Outcome<Loan> {
     let mut size = 0;
     // SAFETY: it is an IO::Buffer; this never raises.
     let flags = unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
-    if flags as u32 & BUFFER_LOCKED != 0 {
+    if flags as u32 & BUFFER_LOCKED == 0 {
+        // SAFETY: under protect.
+        protect(|| unsafe { rb_sys::rb_io_buffer_lock(buffer) })?;
+    } else if !locks::is_ours(buffer) {
         return Ok(Loan { value: buffer, lock: Lock::Held });
     }
-    // SAFETY: under protect.
-    protect(|| unsafe { rb_sys::rb_io_buffer_lock(buffer) })?;
+    locks::add(buffer);
     Ok(Loan { value: buffer, lock: Lock::Buffer })
+}
+
+/// How many loans each IO::Buffer that we have locked is out on: the last one unlocks it.
+mod locks {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+    use rb_sys::VALUE;
+
+    // A buffer on loan is marked, and so stays where it is.
+    static LOANS: LazyLock<Mutex<HashMap<VALUE, usize>>> = LazyLock::new(Mutex::default);
+
+    fn loans() -> MutexGuard<'static, HashMap<VALUE, usize>> {
+        LOANS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_ours(buffer: VALUE) -> bool {
+        loans().contains_key(&buffer)
+    }
+
+    pub(super) fn add(buffer: VALUE) {
+        *loans().entry(buffer).or_default() += 1;
+    }
+
+    /// Whether that was the last loan.
+    pub(super) fn release(buffer: VALUE) -> bool {
+        let mut loans = loans();
+        let Some(count) = loans.get_mut(&buffer) else { return false };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            loans.remove(&buffer);
+        }
+        last
+    }
 }
 
 /// The memory of an IO::Buffer that a hook was given, from `offset` on.

@@ -67,6 +67,19 @@ pub(crate) fn raise(fiber: VALUE, exception: VALUE) -> Outcome {
     protect(|| unsafe { rb_sys::rb_fiber_raise(fiber, 1, &raw const exception) })
 }
 
+/// Whether `class` is Fiber or a subclass of it.
+pub(crate) fn is_fiber_class(class: VALUE) -> bool {
+    // SAFETY: both are classes.
+    super::value::is_class(class)
+        && truthy(unsafe { rb_sys::rb_class_inherited_p(class, self::class()) })
+}
+
+/// False for `Fiber.allocate`.
+pub(crate) fn is_initialized(fiber: VALUE) -> bool {
+    // SAFETY: under protect; `fiber` is a Fiber.
+    protect(|| unsafe { rb_sys::rb_fiber_alive_p(fiber) }).is_ok()
+}
+
 /// Whether the fiber has not ended.
 pub(crate) fn alive(fiber: VALUE) -> bool {
     // SAFETY: `fiber` is a Fiber.

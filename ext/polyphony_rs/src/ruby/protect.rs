@@ -8,7 +8,7 @@ use super::NIL;
 use crate::errors::{Outcome, Raise};
 
 /// `TAG_RAISE` of the VM: an exception, as opposed to break, throw or a dying thread.
-const TAG_RAISE: c_int = 6;
+pub(super) const TAG_RAISE: c_int = 6;
 
 /// Runs `f`, which may call anything in Ruby. `f` owns nothing and doesn't panic: an exception
 /// leaves it by longjmp.

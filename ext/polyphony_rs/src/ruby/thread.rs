@@ -2,9 +2,10 @@
 
 use rb_sys::{ID, VALUE};
 
+use super::protect::TAG_RAISE;
 use super::value::{ivar, set_ivar};
 use super::{NIL, protect};
-use crate::errors::Outcome;
+use crate::errors::{Outcome, Raise};
 
 pub(crate) fn current() -> VALUE {
     // SAFETY: needs the GVL only.
@@ -19,6 +20,23 @@ pub(crate) fn check_interrupts() -> Outcome {
         unsafe { rb_sys::rb_thread_check_ints() };
         NIL
     })
+}
+
+/// Ends a forked child whose only fiber has ended: as a program ends that has come to its end, or
+/// to an exception that nobody rescued.
+pub(crate) fn end_process(outcome: Outcome) -> ! {
+    let state = match outcome {
+        Ok(_) => 0,
+        Err(Raise::Jump(state)) => state,
+        Err(raise) => {
+            let exception = raise.into_exception().unwrap_or(NIL);
+            // SAFETY: it is an exception, or nil.
+            unsafe { rb_sys::rb_set_errinfo(exception) };
+            TAG_RAISE
+        }
+    };
+    // SAFETY: as at the end of `fork { }`: runs the handlers of at_exit and doesn't return.
+    unsafe { rb_sys::ruby_stop(state) };
 }
 
 /// A value kept for the running thread, whichever fiber asks.

@@ -20,11 +20,15 @@ pub(crate) trait Typed: Sized + 'static {
     fn size(&self) -> usize {
         size_of::<Self>()
     }
-    /// Called when the object is collected, before the struct is dropped.
+    /// Called when the object is collected, before the struct is dropped. No call into Ruby is
+    /// possible, and other objects may be gone already.
     fn on_free(&mut self) {}
     /// Objects have moved: update weak references (marked ones stay in place).
     fn compact(&mut self) {}
 }
+
+/// `RUBY_TYPED_FREE_IMMEDIATELY`
+const FREE_IMMEDIATELY: VALUE = 1;
 
 /// `rb_data_type_t` of a struct.
 pub(crate) struct DataType<T>(rb_data_type_t, PhantomData<fn(T)>);
@@ -41,6 +45,8 @@ impl<T: Typed> DataType<T> {
         raw.function.dfree = Some(free_struct::<T>);
         raw.function.dsize = Some(size_of_struct::<T>);
         raw.function.dcompact = Some(compact_struct::<T>);
+        // No free function of ours calls into Ruby.
+        raw.flags = FREE_IMMEDIATELY;
         Self(raw, PhantomData)
     }
 }
@@ -57,8 +63,9 @@ unsafe extern "C" fn mark_struct<T: Typed>(data: *mut c_void) {
 
 unsafe extern "C" fn free_struct<T: Typed>(data: *mut c_void) {
     // SAFETY: the pointer came from Box::into_raw in `allocate`, and this is its end.
-    let data = unsafe { Box::from_raw(data.cast::<Cell<T>>()) };
-    if let Some(mut data) = data.into_inner() {
+    let mut cell = unsafe { Box::from_raw(data.cast::<Cell<T>>()) };
+    // In place: others may know the struct by its address.
+    if let Some(data) = cell.get_mut() {
         data.on_free();
     }
 }

@@ -187,6 +187,13 @@ pub(crate) fn at(array: VALUE, index: usize) -> VALUE {
     unsafe { rb_sys::rb_ary_entry(array, index as c_long) }
 }
 
+/// Replaces an item of an Array of ours.
+pub(crate) fn set_at(array: VALUE, index: usize, item: VALUE) {
+    debug_assert!(is_array(array));
+    // SAFETY: `array` is an unfrozen Array of ours, and the index within it.
+    unsafe { rb_sys::rb_ary_store(array, index as c_long, item) };
+}
+
 pub(crate) fn hash() -> VALUE {
     // SAFETY: needs the GVL only.
     unsafe { rb_sys::rb_hash_new() }
@@ -201,6 +208,20 @@ pub(crate) fn store(hash: VALUE, key: VALUE, value: VALUE) {
 pub(crate) fn lookup(hash: VALUE, key: &CStr) -> VALUE {
     // SAFETY: `hash` is a Hash; Symbols run no user code.
     unsafe { rb_sys::rb_hash_lookup2(hash, symbol(key), NIL) }
+}
+
+/// Refuses keywords that are not known, as Ruby does.
+pub(crate) fn check_keywords(hash: VALUE, known: &[&CStr]) -> Outcome<()> {
+    let keys = call(hash, c"keys", &[])?;
+    for index in 0..array_len(keys) {
+        let key = at(keys, index);
+        if !known.iter().any(|name| symbol(name) == key) {
+            let text = call(key, c"inspect", &[])?;
+            let text = String::from_utf8_lossy(&bytes_of(text)).into_owned();
+            return Err(Raise::argument_error(format!("unknown keyword: {text}")));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn is_hash(value: VALUE) -> bool {

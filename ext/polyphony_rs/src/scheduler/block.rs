@@ -29,8 +29,10 @@ fn block(this: VALUE, args: Args) -> Outcome {
             Ok(Resume::Value(scheduled)) => {
                 break Interruption::of(scheduled).conclude().map(|_| TRUE);
             }
-            Ok(Resume::Expired(value)) => {
-                break Interruption::of_timeout(value).conclude().map(|_| TRUE);
+            Ok(Resume::Expired(timeout)) => {
+                if let Some(interruption) = machine.expired(timeout) {
+                    break interruption.conclude().map(|_| TRUE);
+                }
             }
             Err(raise) => break Err(raise),
         }
