@@ -55,6 +55,12 @@ impl<E> Runqueue<E> {
         self.budget = MAX_SWITCHES_PER_DRAIN;
     }
 
+    /// The next entry.
+    #[must_use]
+    pub fn front(&self) -> Option<&E> {
+        self.entries.front()
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

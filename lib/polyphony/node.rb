@@ -32,7 +32,10 @@ module Polyphony
     def self.spin(tag, &block)
       node = new(of(Fiber.current), tag)
       # An interrupt may come up in `spin` itself: a fiber that nobody knows does nothing.
-      fiber = Polyphony.machine.spin { |value| node.run(value, &block) if node.fiber }
+      fiber = Polyphony.machine.spin do |value|
+        node.run(value, &block) if node.fiber
+        node.end_program
+      end
       node.attach(fiber)
       fiber
     end
@@ -101,6 +104,13 @@ module Polyphony
       Polyphony.machine.schedule(@fiber, Terminate.new) unless done?
     end
 
+    # `exit` and signals end the program: raised at the end of a fiber, the machine passes them to
+    # the thread's root fiber.
+    # @return [void]
+    def end_program
+      raise @error if ends_program?
+    end
+
     private
 
     # Before its start a fiber can be ended as well: then its block never runs.
@@ -123,8 +133,7 @@ module Polyphony
     end
 
     def propagate
-      return Polyphony.machine.schedule(Polyphony.root_fiber, @error) if ends_program?
-      return if @awaiting.positive? || @parent.nil?
+      return if ends_program? || @awaiting.positive? || @parent.nil?
       return report if @parent.parent.nil? && disconnect?
 
       Polyphony.machine.schedule(@parent.fiber, @error)

@@ -7,12 +7,16 @@ module Polyphony
   module EndsFibers
     # Hook of Ruby.
     def scheduler_close
-      Node.of(Polyphony.root_fiber).terminate_children if Process.pid == @owner
+      Node.of(@root_fiber).terminate_children if Process.pid == @owner
       super
     end
 
-    # Remembers the process: a forked child has none of its parent's fibers.
-    def self.extended(scheduler) = scheduler.instance_variable_set(:@owner, Process.pid)
+    # Remembers the thread's root fiber, and the process: a forked child has none of its parent's
+    # fibers.
+    def self.extended(scheduler)
+      scheduler.instance_variable_set(:@owner, Process.pid)
+      scheduler.instance_variable_set(:@root_fiber, Fiber.current)
+    end
   end
 
   class << self

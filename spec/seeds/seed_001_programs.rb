@@ -48,14 +48,14 @@ module Seed001
   RUBY
 
   # Two uses of it, which the text leaves to the reader.
-  MOVE_FILE = <<~RUBY
+  MOVE_FILE = <<~RUBY.freeze
     require 'polyphony'
     #{MOVE_DATA_BETWEEN_IOS}
     moved = move_data_between_ios(File.open(ARGV[0]), File.open(ARGV[1], 'w'))
     p moved
   RUBY
 
-  MOVE_SERVER = <<~RUBY
+  MOVE_SERVER = <<~RUBY.freeze
     require 'polyphony'
     #{MOVE_DATA_BETWEEN_IOS}
     def handle_client(conn)
@@ -68,7 +68,7 @@ module Seed001
     #{ECHO_LOOP}
   RUBY
 
-  ECHO_READ_WRITE = <<~RUBY
+  ECHO_READ_WRITE = <<~RUBY.freeze
     require 'polyphony'
 
     def handle_client(conn)
@@ -82,7 +82,7 @@ module Seed001
     #{ECHO_LOOP}
   RUBY
 
-  ECHO_SPLICE = <<~RUBY
+  ECHO_SPLICE = <<~RUBY.freeze
     require 'polyphony'
 
     def handle_client(conn)
@@ -99,7 +99,7 @@ module Seed001
     #{ECHO_LOOP}
   RUBY
 
-  ECHO_PIPE = <<~RUBY
+  ECHO_PIPE = <<~RUBY.freeze
     require 'polyphony'
 
     def handle_client(conn)
@@ -116,7 +116,7 @@ module Seed001
     #{ECHO_LOOP}
   RUBY
 
-  ECHO_DOUBLE_SPLICE = <<~RUBY
+  ECHO_DOUBLE_SPLICE = <<~RUBY.freeze
     require 'polyphony'
 
     def handle_client(conn)

@@ -325,6 +325,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether the running fiber was started by another one that goes on once it parks.
+    pub(crate) fn in_first_slice(&self) -> bool {
+        let state = self.state.borrow();
+        state.queues.run.front().is_some_and(|entry| matches!(entry.kind, Kind::Return))
+    }
+
     fn has_work(&self) -> bool {
         let state = self.state.borrow();
         !state.queues.run.is_empty() || state.driver.ops().live() > 0

@@ -20,6 +20,8 @@ pub(super) struct End {
     pub(super) object: VALUE,
     /// The IO that does the work; nil for a bare descriptor.
     io: VALUE,
+    /// The object is no IO and has lent one (`Polyphony::Pipe`).
+    lent: bool,
     pub(super) fd: RawFd,
     /// `splice(2)` on it never waits.
     pub(super) direct: bool,
@@ -48,18 +50,14 @@ impl End {
     ) -> Outcome<Self> {
         if let Some(fd) = value::fixnum(object) {
             let fd = RawFd::try_from(fd).map_err(|_| Raise::Errno(libc::EBADF))?;
-            return Ok(Self { object, io: NIL, fd, direct: sys::can_splice_now(fd) });
+            let direct = sys::can_splice_now(fd);
+            return Ok(Self { object, io: NIL, lent: false, fd, direct });
         }
-        let io = if io::is_io(object) {
-            object
-        } else if value::responds_to(object, conversion) {
-            value::call(object, conversion, &[])?
-        } else {
-            io::convert(object)?
-        };
+        let lent = !io::is_io(object) && value::responds_to(object, conversion);
+        let io = if lent { value::call(object, conversion, &[])? } else { io::convert(object)? };
         let io = side(io);
         let fd = io::descriptor(io)?;
-        Ok(Self { object, io, fd, direct: sys::can_splice_now(fd) })
+        Ok(Self { object, io, lent, fd, direct: sys::can_splice_now(fd) })
     }
 
     /// Moves what Ruby has read ahead from this source, `limit` bytes at most, to the
@@ -77,12 +75,9 @@ impl End {
         Ok(moved)
     }
 
-    /// The source is at its end: an object that stands for a descriptor may close it.
+    /// The source is at its end: an object that has lent its IO for this may close it.
     pub(super) fn reached_eof(self) -> Outcome<()> {
-        if self.io != NIL
-            && self.io != self.object
-            && value::responds_to(self.object, c"close_read")
-        {
+        if self.lent {
             value::call(self.object, c"close_read", &[])?;
         }
         Ok(())
