@@ -30,7 +30,10 @@ pub struct Pump {
     /// Bytes in the pipe.
     buffered: usize,
     capacity: usize,
-    eof: bool,
+    /// Nothing more goes in: the source has ended, or the limit was reached.
+    full: bool,
+    /// The source has ended.
+    ended: bool,
     /// The pipe took no more although it is not full by bytes (each small piece takes a slot):
     /// nothing more goes in before something went out.
     stalled: bool,
@@ -46,7 +49,8 @@ impl Pump {
             plan,
             buffered: 0,
             capacity: SMALL_PIPE,
-            eof: plan.limit == Some(0),
+            full: plan.limit == Some(0),
+            ended: false,
             stalled: false,
             read: 0,
             moved: 0,
@@ -56,7 +60,7 @@ impl Pump {
     /// How many bytes to move from the source into the pipe; `None`: none at present.
     #[must_use]
     pub fn wants_in(&self) -> Option<usize> {
-        if self.eof || self.stalled || self.buffered >= self.capacity {
+        if self.full || self.stalled || self.buffered >= self.capacity {
             return None;
         }
         let room = (self.capacity - self.buffered).min(self.plan.chunk);
@@ -74,8 +78,9 @@ impl Pump {
     pub fn moved_in(&mut self, bytes: usize) {
         self.buffered += bytes;
         self.read += bytes as u64;
-        let full = self.plan.limit.is_some_and(|limit| self.read >= limit);
-        self.eof = self.eof || bytes == 0 || full;
+        self.ended = self.ended || bytes == 0;
+        let limited = self.plan.limit.is_some_and(|limit| self.read >= limit);
+        self.full = self.full || self.ended || limited;
     }
 
     /// Bytes went out of the pipe.
@@ -95,7 +100,7 @@ impl Pump {
     /// Whether the pipe has been filled by a transfer that goes on: the time to make it larger.
     #[must_use]
     pub fn wants_larger_pipe(&self) -> bool {
-        self.capacity == SMALL_PIPE && self.buffered >= SMALL_PIPE && !self.eof
+        self.capacity == SMALL_PIPE && self.buffered >= SMALL_PIPE && !self.full
     }
 
     /// The pipe's capacity has changed (or could not be changed, and is what it is).
@@ -107,7 +112,13 @@ impl Pump {
     /// Whether the source has ended (or the limit was reached) and the pipe is empty.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.eof && self.buffered == 0
+        self.full && self.buffered == 0
+    }
+
+    /// Whether the source itself has ended, not just the transfer.
+    #[must_use]
+    pub fn source_ended(&self) -> bool {
+        self.ended
     }
 
     /// Bytes that have reached the destination.
@@ -146,6 +157,7 @@ mod tests {
         assert_eq!(pump.wants_in(), None);
         pump.moved_out(10);
         assert!(pump.is_done());
+        assert!(!pump.source_ended(), "nobody has seen its end");
         assert!(Pump::new(Plan { chunk: 1, limit: Some(0) }).is_done());
     }
 

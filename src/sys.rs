@@ -61,6 +61,28 @@ pub unsafe fn write_now(fd: RawFd, ptr: *const u8, len: usize) -> Result<usize, 
     usize::try_from(written).map_err(|_| errno())
 }
 
+/// [`write_now`], and a plain `write(2)` where the file can't tell whether it would wait (a tty, a
+/// regular file) but says that it is ready.
+///
+/// # Safety
+/// `len` bytes at `ptr` are readable.
+///
+/// # Errors
+/// EAGAIN where it is not ready, and what `write(2)` says otherwise.
+pub unsafe fn write_if_ready(fd: RawFd, ptr: *const u8, len: usize) -> Result<usize, i32> {
+    // SAFETY: passed on from this function's own contract.
+    match unsafe { write_now(fd, ptr, len) } {
+        Err(libc::EOPNOTSUPP) => {}
+        written => return written,
+    }
+    let mut ready = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
+    match crate::net::poll_now(&mut ready) {
+        // SAFETY: as above.
+        Ok(1) => usize::try_from(unsafe { libc::write(fd, ptr.cast(), len) }).map_err(|_| errno()),
+        _ => Err(libc::EAGAIN),
+    }
+}
+
 /// `pidfd_open(2)`.
 ///
 /// # Errors

@@ -23,17 +23,37 @@ module Polyphony
     # @raise [ClosedPipeError]
     def splice_destination = writer
 
-    # @!method read(len = nil, buffer = nil)
-    #   See `IO#read`. @return [String, nil]
-    # @!method readpartial(maxlen, buffer = nil)
-    #   See `IO#readpartial`. @return [String]
+    # Reads up to a number of bytes, or all up to the end. See `IO#read`.
+    # @return [String, nil] nil at the end
+    def read(len = nil, buffer = nil)
+      return nil if @reader.closed?
+
+      result = @reader.read(len, buffer)
+      return result if len && result
+
+      close_read
+      result unless result.nil? || result.empty?
+    end
+
+    # Reads what is there, waiting for it if need be. See `IO#readpartial`.
+    # @return [String]
+    # @raise [EOFError] at the end
+    def readpartial(maxlen, *buffer)
+      raise EOFError, "end of file reached" if @reader.closed?
+
+      @reader.readpartial(maxlen, *buffer)
+    rescue EOFError
+      close_read
+      raise
+    end
+
     # @!method gets(*args)
     #   See `IO#gets`. @return [String, nil]
     # @!method getc
     #   See `IO#getc`. @return [String, nil]
     # @!method getbyte
     #   See `IO#getbyte`. @return [Integer, nil]
-    %i[read readpartial gets getc getbyte].each do |name|
+    %i[gets getc getbyte].each do |name|
       define_method(name) do |*args, **options|
         return nil if @reader.closed?
 

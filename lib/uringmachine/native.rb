@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "rbconfig"
+
 # Loads the compiled extension.
 #
 # A checkout keeps one library per Ruby series (`polyphony_rs/3.4/polyphony_rs`), and so does a

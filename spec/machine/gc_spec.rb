@@ -171,7 +171,10 @@ RSpec.describe UM, "garbage collection" do
 
     it "gives their descriptors back" do
       before = rings
-      20.times { deeply { Array.new(10) { described_class.new } } && deeply { GC.start } }
+      20.times do
+        deeply { Array.new(10) { described_class.new } }
+        deeply { GC.start }
+      end
       expect(rings - before).to be < 20
     end
 

@@ -104,7 +104,7 @@ RSpec.describe "IO.double_splice", :polyphony do
     end
 
     it "leaves the position of a file behind what was moved" do
-      file = temporary_file("x" * 100_000 + "rest")
+      file = temporary_file("#{"x" * 100_000}rest")
       copy = temporary_file
       expect(IO.double_splice(file, copy, 100_000)).to eq(100_000)
       expect(file.read).to eq("rest")

@@ -128,7 +128,7 @@ RSpec.describe "IO.splice", :polyphony do
       ensure
         writer.close
       end
-      snooze until splicing.done? || IO.select(nil, [writer], nil, 0).nil?
+      snooze until splicing.done? || writer.wait_writable(0).nil?
       expect(splicing).not_to be_done
       expect(spin { reader.read }.await == data).to be(true)
       expect(splicing.await).to eq(data.bytesize)

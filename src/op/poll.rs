@@ -4,6 +4,14 @@ use io_uring::{opcode, squeue, types};
 
 use super::{Op, OpMemory};
 
+/// A wake for POLLPRI alone is not noticed by the kernel's polling (it counts among the bits that
+/// every wake may carry); those of sockets carry POLLRDBAND as well, which TCP never reports.
+fn noticeable(events: u32) -> u32 {
+    const PRI: u32 = libc::POLLPRI as u32;
+    const IN: u32 = (libc::POLLIN | libc::POLLRDNORM) as u32;
+    if events & PRI != 0 && events & IN == 0 { events | libc::POLLRDBAND as u32 } else { events }
+}
+
 /// Waits until a descriptor is ready. Result: the events that are there.
 #[derive(Clone, Copy, Debug)]
 pub struct Poll {
@@ -19,7 +27,7 @@ impl Op for Poll {
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.fd), self.events).build()
+        opcode::PollAdd::new(types::Fd(self.fd), noticeable(self.events)).build()
     }
 }
 
@@ -38,6 +46,6 @@ impl Op for PollMultishot {
     }
 
     fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.fd), self.events).multi(true).build()
+        opcode::PollAdd::new(types::Fd(self.fd), noticeable(self.events)).multi(true).build()
     }
 }

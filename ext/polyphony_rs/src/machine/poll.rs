@@ -54,20 +54,26 @@ impl Machine {
             }
         }
         let timer = deadline.map(|deadline| self.start_local(Some(deadline), Role::Wake));
-        let outcome = self.first_of(&keys, timer);
+        let outcome = self.first_of(&keys, interests, timer);
         keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
         outcome
     }
 
-    fn first_of(&self, keys: &[OpKey], timer: Option<OpKey>) -> Outcome<Readiness> {
+    fn first_of(
+        &self,
+        keys: &[OpKey],
+        interests: &[(RawFd, i16)],
+        timer: Option<OpKey>,
+    ) -> Outcome<Readiness> {
         loop {
             if let Some(interruption) = self.park_interruptible() {
                 return Ok(Readiness::Interrupted(interruption));
             }
             let mut ready = vec![0; keys.len()];
-            for (key, events) in keys.iter().zip(&mut ready) {
+            for ((key, wanted), events) in keys.iter().zip(interests).zip(&mut ready) {
                 if let Progress::Result(completion, _) = self.take(*key) {
-                    *events = i16::try_from(check(completion.result)?).unwrap_or(i16::MAX);
+                    let came = i16::try_from(check(completion.result)?).unwrap_or(i16::MAX);
+                    *events = came & (wanted.1 | libc::POLLERR | libc::POLLHUP);
                 }
             }
             if ready.iter().any(|events| *events != 0) {
@@ -104,7 +110,10 @@ fn poll(this: VALUE, fd: VALUE, mask: VALUE) -> Outcome {
     let events = value::int32(mask, "mask")? as u32;
     // SAFETY: the op points to nothing.
     let key = unsafe { machine.submit(Poll { fd: fd_of(fd)?, events }, Loan::NONE) }?;
-    machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
+    let always = u32::from((libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u16);
+    machine.conclude(key, OnInterrupt::Abandon, |result| {
+        integer_or_errno(if result < 0 { result } else { result & (events | always) as i32 })
+    })
 }
 
 /// `select(readable, writable, exceptional)`: the descriptors that are ready.

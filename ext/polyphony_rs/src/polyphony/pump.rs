@@ -61,6 +61,10 @@ impl Transfer {
         self.pump.moved()
     }
 
+    pub(super) fn source_ended(&self) -> bool {
+        self.pump.source_ended()
+    }
+
     /// Does all that can be done without waiting; whether anything was.
     fn advance(&mut self, machine: &Machine) -> Outcome<bool> {
         let mut progress = self.collect(machine)?;
@@ -79,7 +83,8 @@ impl Transfer {
 
     fn finish(&mut self, machine: &Machine) -> Outcome<()> {
         self.finished = true;
-        if self.half_close && sys::is_socket(self.from.fd) && sys::is_socket(self.to.fd) {
+        let passes_on = self.half_close && self.pump.source_ended();
+        if passes_on && sys::is_socket(self.from.fd) && sys::is_socket(self.to.fd) {
             machine.count_direct_op();
             match net::shutdown(self.to.fd, libc::SHUT_WR) {
                 // The other side is gone already, or it is no connection.

@@ -158,10 +158,12 @@ fn double_splice(_class: VALUE, args: Args) -> Outcome {
     let mut transfers = [Transfer::new(from, to, plan, half_close)?];
     let outcome = pump::run(machine, &mut transfers);
     let [transfer] = transfers;
-    let moved = buffered + transfer.moved();
+    let (moved, ended) = (buffered + transfer.moved(), transfer.source_ended());
     transfer.close(machine);
     outcome?;
-    from.reached_eof()?;
+    if ended {
+        from.reached_eof()?;
+    }
     Ok(count(moved))
 }
 

@@ -118,7 +118,11 @@ fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
         // SAFETY: under protect: raises when frozen, locked, or out of memory. The capacity is
         // enough for `end` bytes; a gap between the old end and `offset` is zeroed below.
         unsafe {
-            rb_sys::rb_str_modify_expand(string, end.saturating_sub(before) as c_long);
+            rb_sys::rb_str_modify(string);
+            // Asking for more room reallocates, also where there is enough.
+            if bytes(rb_sys::rb_str_capacity(string)) < end {
+                rb_sys::rb_str_modify_expand(string, end.saturating_sub(before) as c_long);
+            }
             rb_sys::rb_str_locktmp(string);
             ptr = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
             if offset > before {

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{Interruption, Machine, Resume, Role};
 use crate::ruby::method::{Args, define, method};
-use crate::ruby::{FALSE, NIL, TRUE, value};
+use crate::ruby::{NIL, TRUE, value};
 
 /// `block(blocker, timeout = nil)`: true when woken, false past the timeout. May wake for no
 /// reason, as Ruby checks its own condition again.
@@ -16,22 +16,28 @@ fn block(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(1, 2)?;
     let machine = machine(this)?;
     let deadline = value::seconds(args.get(1))?.map(clock::after);
+    block_until(machine, deadline).map(value::boolean)
+}
+
+/// Parks until unblocked (true) or until the deadline (false). An unblock that came before the
+/// fiber got here is still on the runqueue, and counts.
+fn block_until(machine: &Machine, deadline: Option<u64>) -> Outcome<bool> {
     let key = machine.start_local(deadline, Role::Wake);
     let outcome = loop {
         match machine.park() {
-            Ok(Resume::Unblock) => break Ok(TRUE),
+            Ok(Resume::Unblock) => break Ok(true),
             Ok(Resume::Op) => {
                 if matches!(machine.take(key), Progress::Result(..)) {
-                    break Ok(FALSE);
+                    break Ok(false);
                 }
             }
             Ok(Resume::Return) => {}
             Ok(Resume::Value(scheduled)) => {
-                break Interruption::of(scheduled).conclude().map(|_| TRUE);
+                break Interruption::of(scheduled).conclude().map(|_| true);
             }
             Ok(Resume::Expired(timeout)) => {
                 if let Some(interruption) = machine.expired(timeout) {
-                    break interruption.conclude().map(|_| TRUE);
+                    break interruption.conclude().map(|_| true);
                 }
             }
             Err(raise) => break Err(raise),
@@ -43,22 +49,22 @@ fn block(this: VALUE, args: Args) -> Outcome {
 
 /// `unblock(blocker, fiber)`, from any thread.
 fn unblock(this: VALUE, _blocker: VALUE, fiber: VALUE) -> Outcome {
-    other_threads(this)?.unblock(fiber);
+    if let Some(machine) = Scheduler::of(this)?.existing_machine()? {
+        machine.unblock(fiber);
+    }
     Ok(TRUE)
 }
 
 /// `fiber_interrupt(fiber, exception)`, from any thread.
 fn fiber_interrupt(this: VALUE, fiber: VALUE, exception: VALUE) -> Outcome {
-    other_threads(this)?.schedule(fiber, exception);
+    if let Some(machine) = Scheduler::of(this)?.existing_machine()? {
+        machine.schedule(fiber, exception);
+    }
     Ok(TRUE)
 }
 
-/// The machine, for what may be done from another thread.
-fn other_threads(this: VALUE) -> Outcome<&'static Machine> {
-    Scheduler::of(this)?.machine()
-}
-
-/// `kernel_sleep(duration = nil)`: nil sleeps for ever, 0 lets the others run.
+/// `kernel_sleep(duration = nil)`: nil sleeps for ever, 0 lets the others run. `unblock` ends it:
+/// that is how a ConditionVariable wakes its waiters.
 fn kernel_sleep(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 1)?;
     let machine = machine(this)?;
@@ -73,10 +79,7 @@ fn kernel_sleep(this: VALUE, args: Args) -> Outcome {
         }
         Some(seconds) => Some(clock::after(seconds)),
     };
-    match machine.sleep_until(deadline) {
-        None => Ok(TRUE),
-        Some(interruption) => interruption.conclude().map(|_| TRUE),
-    }
+    block_until(machine, deadline).map(|_| TRUE)
 }
 
 /// `yield`: an interrupt was handled, the others may run.

@@ -2,7 +2,7 @@
 
 use rb_sys::VALUE;
 
-use super::{Scheduler, machine};
+use super::Scheduler;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
 use crate::ruby::{NIL, TRUE, value};
@@ -10,16 +10,18 @@ use crate::ruby::{NIL, TRUE, value};
 /// Runs until nothing is runnable and no operation is pending. It waits for operations, not for
 /// fibers: one that was left suspended by `Fiber#raise` has nothing to wait for.
 fn run(this: VALUE) -> Outcome {
-    machine(this)?.run_until_idle()?;
+    if let Some(machine) = Scheduler::of(this)?.existing_machine()? {
+        machine.check_usable()?;
+        machine.run_until_idle()?;
+    }
     Ok(NIL)
 }
 
 /// Hook of `Fiber.set_scheduler(nil)` and of the thread's end. Raises the first exception that
 /// ended a fiber.
 fn scheduler_close(this: VALUE) -> Outcome {
-    let scheduler = Scheduler::of(this)?;
-    machine(this)?.run_until_idle()?;
-    match scheduler.first_error.replace(NIL) {
+    run(this)?;
+    match Scheduler::of(this)?.first_error.replace(NIL) {
         NIL => Ok(TRUE),
         exception => Err(Raise::Exception(exception)),
     }

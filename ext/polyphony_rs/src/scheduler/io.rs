@@ -34,9 +34,10 @@ impl Request {
         let rest = if positioned { 3 } else { 2 };
         let args = args.expect(rest + 1, rest + 2)?;
         let from = if positioned { size(args.get(2), "from")? as u64 } else { CURRENT_POSITION };
+        let io = io::convert(args.get(0))?;
         Ok(Self {
-            io: args.get(0),
-            fd: io::descriptor_or_unwind(args.get(0)),
+            io,
+            fd: io::descriptor_or_unwind(io),
             buffer: args.get(1),
             offset: size(args.get(rest + 1), "offset")?,
             minimum: size(args.get(rest), "length")?,
@@ -172,7 +173,7 @@ fn write(this: VALUE, request: &Request) -> Outcome {
         }
         if direct {
             // SAFETY: the buffer has that many bytes.
-            let written = unsafe { sys::write_now(request.fd, piece.ptr, piece.len) };
+            let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
             if let Ok(written) = written {
                 piece.loan.release();
                 machine.count_direct_op();
@@ -248,12 +249,13 @@ fn wait_ready(machine: &Machine, fd: RawFd, events: i16, deadline: Option<u64>) 
 fn io_wait(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(2, 3)?;
     let machine = machine(this)?;
-    let fd = io::descriptor_or_unwind(args.get(0));
+    let io = io::convert(args.get(0))?;
+    let fd = io::descriptor_or_unwind(io);
     let wanted = value::int32(args.get(1), "events")?;
     let events = i16::try_from(wanted)
         .map_err(|_| Raise::argument_error("events must be READABLE, PRIORITY or WRITABLE"))?;
     let timeout = match args.get(2) {
-        NIL => io::timeout_or_unwind(args.get(0))?,
+        NIL => io::timeout_or_unwind(io)?,
         given => value::seconds(given)?,
     };
     if timeout == Some(0.0) {

@@ -23,7 +23,7 @@ use crate::ruby::{NIL, value};
 pub(crate) struct Scheduler {
     machine: Cell<VALUE>,
     /// The struct inside `machine`, as good as that object is alive: it is marked.
-    native: Cell<&'static Machine>,
+    native: Cell<Option<&'static Machine>>,
     /// The first exception that ended a fiber, raised by `close`.
     first_error: Cell<VALUE>,
 }
@@ -48,21 +48,34 @@ impl Scheduler {
         typed::get(object).ok_or_else(|| Raise::um_error("uninitialized scheduler"))
     }
 
-    /// The scheduler's machine. A forked child gets a fresh one, as it must not touch the
-    /// parent's ring.
+    /// The scheduler's machine, made by the thread that first needs it. A forked child gets a
+    /// fresh one, as it must not touch the parent's ring.
     fn machine(&self) -> Outcome<&'static Machine> {
-        let machine = self.native.get();
-        if machine.survives_fork() {
+        if let Some(machine) = self.existing_machine()? {
             return Ok(machine);
         }
-        machine.disown();
-        let fresh = Machine::create()?;
-        self.machine.set(fresh);
-        self.native.set(Machine::any(fresh)?);
-        Ok(self.native.get())
+        self.adopt(Machine::create()?)
     }
 
-    /// The same as the object that it is in.
+    /// The machine, if there is one in this process. From any thread.
+    fn existing_machine(&self) -> Outcome<Option<&'static Machine>> {
+        match self.native.get() {
+            Some(machine) if !machine.survives_fork() => {
+                machine.disown();
+                self.adopt(Machine::create()?).map(Some)
+            }
+            machine => Ok(machine),
+        }
+    }
+
+    fn adopt(&self, object: VALUE) -> Outcome<&'static Machine> {
+        let machine = Machine::any(object)?;
+        self.machine.set(object);
+        self.native.set(Some(machine));
+        Ok(machine)
+    }
+
+    /// The machine as the object that it is in.
     fn machine_object(&self) -> Outcome {
         self.machine()?;
         Ok(self.machine.get())
@@ -94,18 +107,12 @@ fn current() -> Outcome {
 /// `new(machine = nil, thread_pool = nil)`
 fn initialize(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 2)?;
-    let machine = match args.get(0) {
-        NIL => Machine::create()?,
-        given => {
-            Machine::of(given)?;
-            given
-        }
-    };
-    let scheduler = Scheduler {
-        machine: Cell::new(machine),
-        native: Cell::new(Machine::any(machine)?),
-        first_error: Cell::new(NIL),
-    };
+    let scheduler =
+        Scheduler { machine: Cell::new(NIL), native: Cell::new(None), first_error: Cell::new(NIL) };
+    if args.get(0) != NIL {
+        Machine::of(args.get(0))?;
+        scheduler.adopt(args.get(0))?;
+    }
     typed::put(this, scheduler);
     Ok(this)
 }
