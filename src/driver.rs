@@ -41,7 +41,7 @@ pub struct Driver<T> {
     /// Cancels that could not be queued yet.
     unsent_cancels: VecDeque<OpKey>,
     total_ops: u64,
-    owner: u64,
+    owner: libc::pthread_t,
     fork_generation: u32,
     /// The ring's descriptor, for a forked child to close once.
     inherited_fd: Option<RawFd>,

@@ -1,19 +1,14 @@
 //! Small syscalls that never wait, and errno.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-static NEXT_THREAD: AtomicU64 = AtomicU64::new(1);
-
-thread_local! {
-    static THREAD: u64 = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
-}
-
-/// A number of the calling native thread that no other thread of the process ever gets. Cheaper
-/// to ask for than `std::thread::current().id()`, as it is asked for at every op.
+/// The calling native thread, as pthreads name it. Asked for at every op, so it must cost next to
+/// nothing; a later thread may get the name of one that has ended, and is then told by the kernel
+/// (EEXIST) that the ring is not its own.
 #[must_use]
-pub fn thread_token() -> u64 {
-    THREAD.with(|token| *token)
+pub fn thread_token() -> libc::pthread_t {
+    // SAFETY: always succeeds.
+    unsafe { libc::pthread_self() }
 }
 
 /// The calling thread's errno.

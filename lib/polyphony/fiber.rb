@@ -42,15 +42,17 @@ module Polyphony
 
     def wait_for_all
       until (pending = @nodes.reject(&:done?)).empty?
-        return end_all(pending) if @nodes.any?(&:error)
+        failed = @nodes.find(&:error)
+        return end_all(pending, failed.error) if failed
 
         Polyphony.machine.await_any(pending.map(&:fiber))
       end
     end
 
-    def end_all(pending)
+    def end_all(pending, error)
       pending.each(&:terminate)
       Polyphony.machine.await(pending.map(&:fiber))
+      raise error
     end
   end
 end

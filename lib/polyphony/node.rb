@@ -98,10 +98,13 @@ module Polyphony
       end
     end
 
-    # Asks the fiber to end.
+    # Asks the fiber to end. Before its start: then its block never runs.
     # @return [void]
     def terminate
-      Polyphony.machine.schedule(@fiber, Terminate.new) unless done?
+      return if done?
+      return @cancelled = true unless @started
+
+      Polyphony.machine.schedule(@fiber, Terminate.new)
     end
 
     # `exit` and signals end the program: raised at the end of a fiber, the machine passes them to
@@ -113,10 +116,10 @@ module Polyphony
 
     private
 
-    # Before its start a fiber can be ended as well: then its block never runs.
     def body(value)
-      raise value if value.is_a?(BaseException)
+      return if @cancelled
 
+      @started = true
       yield value
     end
 

@@ -162,7 +162,7 @@ RSpec.describe "UM::FiberScheduler: IO" do
 
     it "does << and returns the stream" do
       _, writer = pipe
-      expect(in_fiber { writer << "a" << "b" }).to be(writer)
+      expect(in_fiber { (writer << "a" << "b").equal?(writer) }).to be(true)
     end
 
     it "waits while the reader is slow, and loses nothing" do
@@ -437,7 +437,7 @@ RSpec.describe "UM::FiberScheduler: IO" do
         writer << "x"
         early << reader.wait_readable(5) << reader.wait_readable << reader.wait(5)
       end
-      expect(results).to eq([nil, nil, writer, nil, reader, reader, reader])
+      expect(named(results, reader:, writer:)).to eq([nil, nil, :writer, nil, :reader, :reader, :reader])
     end
 
     it "returns the events that came" do
@@ -456,19 +456,19 @@ RSpec.describe "UM::FiberScheduler: IO" do
         writer << "a\nb\n"
         [reader.gets, reader.wait_readable(0), reader.gets]
       end
-      expect(results).to eq(["a\n", reader, "b\n"])
+      expect(named(results, reader:)).to eq(["a\n", :reader, "b\n"])
     end
 
     it "is woken by what comes later, several fibers on one descriptor" do
       reader, writer = pipe
       *waits, _ = in_fibers(*Array.new(5) { -> { reader.wait_readable(10) } }, -> { sleep(0).then { writer << "x" } })
-      expect(waits).to eq([reader] * 5)
+      expect(named(waits, reader:)).to eq([:reader] * 5)
     end
 
     it "sees the end of the stream as readable" do
       reader, writer = pipe
       ready, = in_fibers(-> { reader.wait_readable(10) }, -> { writer.close })
-      expect(ready).to be(reader)
+      expect(ready.equal?(reader)).to be(true)
     end
 
     it "sees urgent data" do
@@ -476,7 +476,7 @@ RSpec.describe "UM::FiberScheduler: IO" do
       client = TCPSocket.new("127.0.0.1", server.local_address.ip_port)
       peer = server.accept
       ready, = in_fibers(-> { peer.wait_priority(10) }, -> { client.send("!", Socket::MSG_OOB) })
-      expect(ready).to be(peer)
+      expect(ready.equal?(peer)).to be(true)
       [server, client, peer].each(&:close)
     end
   end

@@ -152,22 +152,34 @@ RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
       expect(values).to eq([1, 2, 3])
     end
 
+    # Methods, as blocks share these variables with the method around them.
+    def match_around_wait(text)
+      text =~ /./
+      sleep 0
+      $~[0]
+    end
+
+    def line_around_wait(reader)
+      reader.gets
+      sleep 0
+      $_
+    end
+
     it "keeps $~ and $_ apart" do
-      reader, writer = IO.pipe
-      values = in_fibers(
-        lambda {
-          "abc" =~ /b/
-          reader.gets
-          [$~[0], $_]
-        },
-        -> { ("xyz" =~ /y/).then { writer.puts("line") && $~[0] } }
-      )
-      [reader, writer].each(&:close)
-      expect(values).to eq([["b", "line\n"], "y"])
+      readers = %w[a b].map do |line|
+        reader, writer = IO.pipe
+        writer.puts(line)
+        writer.close
+        reader
+      end
+      matches = in_fibers(-> { match_around_wait("x") }, -> { match_around_wait("y") })
+      lines = in_fibers(*readers.map { |reader| -> { line_around_wait(reader) } })
+      readers.each(&:close)
+      expect([matches, lines]).to eq([%w[x y], %W[a\n b\n]])
     end
 
     it "needs a block" do
-      expect(in_fiber { error_of { Fiber.schedule } }).to be_a(ArgumentError)
+      expect(in_fiber { error_of { Fiber.schedule } }).to be_a(LocalJumpError)
     end
 
     it "runs thousands of fibers" do

@@ -89,6 +89,16 @@ module SpecSupport
       e
     end
 
+    # The value with names in place of the IOs in it. To show the difference between two values,
+    # RSpec reads from the IOs in them, and waits.
+    def named(value, **names)
+      case value
+      when Array then value.map { |part| named(part, **names) }
+      when IO then names.key(value) || value.inspect
+      else value
+      end
+    end
+
     # Other fibers get turns until the block gives something.
     def wait_until(seconds: 10)
       deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + (seconds * GCMode.slowdown)

@@ -47,14 +47,14 @@ impl Loan {
     pub(crate) fn release(self) {
         match self.lock {
             Lock::Held => {}
-            // Unlocking what is locked doesn't raise; should it do so all the same, the value was
-            // unlocked by somebody else and there is nothing to mend.
             Lock::String => {
-                // SAFETY: under protect; a String locked by us.
-                let _ = protect(|| unsafe { rb_sys::rb_str_unlocktmp(self.value) });
+                // SAFETY: raises for a String that is not locked only; we locked it, and no
+                // Ruby program can unlock it.
+                unsafe { rb_sys::rb_str_unlocktmp(self.value) };
             }
             Lock::Buffer if locks::release(self.value) => {
-                // SAFETY: under protect; an IO::Buffer locked by us.
+                // SAFETY: under protect; an IO::Buffer locked by us. Should somebody have unlocked
+                // it, there is nothing to mend.
                 let _ = protect(|| unsafe { rb_sys::rb_io_buffer_unlock(self.value) });
             }
             Lock::Buffer => {}
@@ -85,7 +85,7 @@ pub(crate) fn is_buffer(value: VALUE) -> bool {
 }
 
 /// Makes room for `maxlen` bytes at `offset` (negative: from the end, -1 appends) and locks the
-/// value.
+/// value. Unwinds for a String that is frozen or locked, or when memory runs out.
 pub(crate) fn lend_target(value: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
     if is_string(value) {
         lend_string(value, maxlen, offset)
@@ -113,25 +113,21 @@ fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
     let Some(end) = end else {
         return Err(Raise::argument_error("buffer would become too large"));
     };
-    let mut ptr = std::ptr::null_mut();
-    protect(|| {
-        // SAFETY: under protect: raises when frozen, locked, or out of memory. The capacity is
-        // enough for `end` bytes; a gap between the old end and `offset` is zeroed below.
-        unsafe {
-            rb_sys::rb_str_modify(string);
-            // Asking for more room reallocates, also where there is enough.
-            if bytes(rb_sys::rb_str_capacity(string)) < end {
-                rb_sys::rb_str_modify_expand(string, end.saturating_sub(before) as c_long);
-            }
-            rb_sys::rb_str_locktmp(string);
-            ptr = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
-            if offset > before {
-                std::ptr::write_bytes(ptr.add(before), 0, offset - before);
-            }
-            ptr = ptr.add(offset);
+    // SAFETY: raises when frozen, locked, or out of memory, and the callers own nothing then. The
+    // capacity is enough for `end` bytes; a gap between the old end and `offset` is zeroed.
+    let ptr = unsafe {
+        rb_sys::rb_str_modify(string);
+        // Asking for more room reallocates, also where there is enough.
+        if bytes(rb_sys::rb_str_capacity(string)) < end {
+            rb_sys::rb_str_modify_expand(string, end.saturating_sub(before) as c_long);
         }
-        NIL
-    })?;
+        rb_sys::rb_str_locktmp(string);
+        let start = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
+        if offset > before {
+            std::ptr::write_bytes(start.add(before), 0, offset - before);
+        }
+        start.add(offset)
+    };
     let loan = Loan { value: string, lock: Lock::String };
     Ok(Target { ptr, loan, offset })
 }
@@ -207,7 +203,8 @@ impl Target {
     }
 }
 
-/// The first `max` bytes of a String or IO::Buffer, kept as they are now.
+/// The first `max` bytes of a String or IO::Buffer, kept as they are now. Unwinds when memory
+/// runs out.
 pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
     if is_string(value) {
         // SAFETY: it is a String.
@@ -221,8 +218,8 @@ pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
             return Ok(Source::Owned(bytes.into()));
         }
         // A frozen String sharing the bytes: the caller may go on changing its own.
-        // SAFETY: under protect.
-        let frozen = protect(|| unsafe { rb_sys::rb_str_new_frozen(value) })?;
+        // SAFETY: unwinds when memory runs out only; the callers own nothing then.
+        let frozen = unsafe { rb_sys::rb_str_new_frozen(value) };
         // SAFETY: a frozen String's bytes stay; one above COPY_UP_TO is not embedded.
         let ptr = unsafe { rb_sys::RSTRING_PTR(frozen) }.cast::<u8>();
         return Ok(Source::Lent { ptr, len: take, loan: Loan { value: frozen, lock: Lock::Held } });
