@@ -119,9 +119,9 @@ impl<T> Driver<T> {
         self.total_ops += 1;
     }
 
-    /// SQEs that the kernel has not taken yet.
+    /// SQEs that the kernel has not taken yet; none in a forked child, which has no ring.
     pub fn queued(&mut self) -> usize {
-        self.ring.queued()
+        if self.is_usable() { self.ring.queued() } else { 0 }
     }
 
     /// Whether a kernel thread takes SQEs by itself.

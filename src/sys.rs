@@ -78,6 +78,14 @@ pub unsafe fn write_if_ready(fd: RawFd, ptr: *const u8, len: usize) -> Result<us
     }
 }
 
+/// Whether the descriptor has positions: pipes, sockets and ttys have none, and the ring ignores
+/// an offset given for them.
+#[must_use]
+pub fn is_seekable(fd: RawFd) -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) >= 0 }
+}
+
 /// `pidfd_open(2)`.
 ///
 /// # Errors

@@ -16,7 +16,13 @@ RSpec.describe UM, "cancellation" do
     "write to a full pipe" => -> { full_pipe.then { |_, fd| -> { machine.write(fd, "x" * 5000) } } },
     "short write to a full pipe" => -> { full_pipe.then { |_, fd| -> { machine.write(fd, "x") } } },
     "recv" => -> { socketpair.then { |fd,| -> { machine.recv(fd, +"", 10, 0) } } },
-    "send on a full socket" => -> { full_socketpair.then { |fd,| -> { machine.send(fd, "x" * 5000, -1, 0) } } },
+    "send on a full socket" => lambda {
+                                 full_socketpair.then do |fd,|
+                                   lambda {
+                                     machine.send(fd, "x" * 5000, -1, 0)
+                                   }
+                                 end
+                               },
     "accept" => -> { listener.then { |fd,| -> { machine.accept(fd) } } },
     "accept_each" => -> { listener.then { |fd,| -> { machine.accept_each(fd) { nil } } } },
     "connect" => lambda {
@@ -35,7 +41,13 @@ RSpec.describe UM, "cancellation" do
     "periodically" => -> { -> { machine.periodically(1000) { nil } } },
     "join" => -> { -> { machine.join(machine.spin { machine.yield }, machine.spin { machine.yield }) } },
     "await" => -> { -> { machine.await(machine.spin { machine.yield }) } },
-    "await_any" => -> { -> { machine.await_any(machine.spin { machine.yield }, machine.spin { machine.yield }) } },
+    "await_any" => lambda {
+                     lambda {
+                       machine.await_any(machine.spin { machine.yield }, machine.spin do
+                                                                           machine.yield
+                                                                         end)
+                     }
+                   },
     "yield" => -> { -> { machine.yield } },
     "switch" => -> { -> { machine.switch } },
     "splice" => -> { [pipe, pipe].then { |(from, _), (_, to)| -> { machine.splice(from, to, 10) } } },
@@ -107,7 +119,9 @@ RSpec.describe UM, "cancellation" do
 
     it "raises a timeout's exception in the main fiber" do
       error = stop.new
-      expect { machine.timeout(0.001, error) { wait.call } }.to raise_error { |raised| expect(raised).to be(error) }
+      expect { machine.timeout(0.001, error) { wait.call } }.to raise_error { |raised|
+                                                                  expect(raised).to be(error)
+                                                                }
       expect_nothing_left
     end
 
@@ -266,7 +280,8 @@ RSpec.describe UM, "cancellation" do
     def keep_if_fd(fd) = fd && keep(fd)
 
     it "is a source whose bytes are not lost by a splice" do
-      (from, into), (target, to) = pipe, pipe
+      (from, into) = pipe
+      (target, to) = pipe
       expect { machine.timeout(0.001, stop) { machine.splice(from, to, 10) } }.to raise_error(stop)
       settle
       machine.write(into, "later")
@@ -277,7 +292,11 @@ RSpec.describe UM, "cancellation" do
 
     it "is a FIFO that can be opened" do
       path = fifo
-      expect { machine.timeout(0.001, stop) { machine.open(path, File::RDONLY | File::CREAT) } }.to raise_error(stop)
+      expect do
+        machine.timeout(0.001, stop) do
+          machine.open(path, File::RDONLY | File::CREAT)
+        end
+      end.to raise_error(stop)
       settle
       reader = machine.spin { keep(machine.open(path, File::RDONLY)) }
       writer = machine.spin { keep(machine.open(path, File::WRONLY)) }
@@ -439,7 +458,9 @@ RSpec.describe UM, "cancellation" do
       one, = socketpair
       fibers = [
         parked { machine.read(one, +"", 10) }, parked { machine.recv(one, +"", 10, 0) },
-        parked { machine.poll(one, SpecSupport::MachineHelpers::POLLIN) }, parked { machine.select([one], [], []) }
+        parked { machine.poll(one, SpecSupport::MachineHelpers::POLLIN) }, parked do
+                                                                             machine.select([one], [], [])
+                                                                           end
       ]
       close(one)
       expect(soon { machine.join(fibers) }).to all(be_a(Errno::EBADF))
@@ -459,7 +480,8 @@ RSpec.describe UM, "cancellation" do
 
     it "ends a splice from and to the descriptor" do
       2.times do |position|
-        (from, _), (_, to) = pipe, pipe
+        (from,) = pipe
+        (_, to) = pipe
         fiber = parked { machine.splice(from, to, 10) }
         machine.sleep(0.002)
         close([from, to][position])
@@ -469,7 +491,8 @@ RSpec.describe UM, "cancellation" do
 
     it "ends a tee from and to the descriptor" do
       2.times do |position|
-        (from, _), (_, to) = pipe, pipe
+        (from,) = pipe
+        (_, to) = pipe
         fiber = parked { machine.tee(from, to, 10) }
         machine.sleep(0.002)
         close([from, to][position])

@@ -47,7 +47,7 @@ RSpec.describe UM, "fibers" do
     end
 
     it "makes ten thousand fibers that all come to their end" do
-      fibers = Array.new(10_000) { |number| machine.spin { machine.snooze && nil || number } }
+      fibers = Array.new(10_000) { |number| machine.spin { (machine.snooze && nil) || number } }
       expect(machine.join(fibers)).to eq((0...10_000).to_a)
     end
   end
@@ -129,7 +129,7 @@ RSpec.describe UM, "fibers" do
     end
 
     it "puts a fiber that snoozes behind those already queued" do
-      %w[a b].each { |name| machine.spin { 3.times { |turn| log << "#{name}#{turn}" && machine.snooze } } }
+      %w[a b].each { |name| machine.spin { 3.times { |turn| (log << "#{name}#{turn}") && machine.snooze } } }
       snooze(4)
       expect(log).to eq(%w[a0 b0 a1 b1 a2 b2])
     end
@@ -277,7 +277,7 @@ RSpec.describe UM, "fibers" do
   describe "#run" do
     it "runs the block in the running fiber, as the body of the fiber" do
       fiber = Fiber.new do
-        machine.run(fiber) { log << Fiber.current && :value }
+        machine.run(fiber) { (log << Fiber.current) && :value }
         machine.switch
       end
       machine.schedule(fiber, nil)
@@ -334,7 +334,7 @@ RSpec.describe UM, "fibers" do
     end
 
     it "reaches a fiber that has not begun at its first wait" do
-      fiber = machine.spin { log << :begun && machine.sleep(0) }
+      fiber = machine.spin { (log << :begun) && machine.sleep(0) }
       machine.terminate(fiber)
       expect(machine.join(fiber)).to be_a(described_class::Terminate)
       expect(log).to eq([:begun])
@@ -367,7 +367,7 @@ RSpec.describe UM, "fibers" do
     end
 
     it "lets other fibers run while an Enumerator's next waits" do
-      machine.spin { 3.times { log << :other && machine.snooze } }
+      machine.spin { 3.times { (log << :other) && machine.snooze } }
       enumerator = Enumerator.new { |yielder| yielder << machine.sleep(0.01) }
       expect([enumerator.next, log]).to eq([0.01, %i[other other other]])
     end
@@ -375,7 +375,11 @@ RSpec.describe UM, "fibers" do
     it "may use an Enumerator in a spun fiber while others run" do
       fibers = Array.new(10) do |number|
         machine.spin do
-          enumerator = Enumerator.new { |yielder| 5.times { |turn| machine.snooze || yielder << (number * turn) } }
+          enumerator = Enumerator.new do |yielder|
+            5.times do |turn|
+              machine.snooze || (yielder << (number * turn))
+            end
+          end
           Array.new(5) { enumerator.next }
         end
       end

@@ -273,7 +273,7 @@ RSpec.describe UM, "files and pipes" do
 
     it "writes frozen, shared and long Strings" do
       long = ("0123456789" * 1000).freeze
-      ["short".freeze, long, long[5, 5000]].each do |string|
+      ["short", long, long[5, 5000]].each do |string|
         machine.write(ends.last, string)
         expect(written == string).to be(true)
       end
@@ -324,7 +324,8 @@ RSpec.describe UM, "files and pipes" do
 
     it "keeps an IO::Buffer locked until its last write is over" do
       memory = IO::Buffer.new(4096)
-      (first, one), (second, other) = full_pipe, full_pipe
+      (first, one) = full_pipe
+      (second, other) = full_pipe
       fibers = [one, other].map { |writer| parked { machine.write(writer, memory) } }
       machine.read(first, buffer, 65_536)
       machine.join(fibers.first)
@@ -337,7 +338,8 @@ RSpec.describe UM, "files and pipes" do
 
   describe "#splice and #tee" do
     it "splice moves bytes, 0 at EOF" do
-      (from, into), (target, to) = pipe, pipe
+      (from, into) = pipe
+      (target, to) = pipe
       machine.write(into, "hello")
       expect(machine.splice(from, to, 3)).to eq(3)
       machine.read(target, buffer, 10)
@@ -358,7 +360,8 @@ RSpec.describe UM, "files and pipes" do
     end
 
     it "tee copies bytes and leaves them" do
-      (from, into), (target, to) = pipe, pipe
+      (from, into) = pipe
+      (target, to) = pipe
       machine.write(into, "hello")
       expect(machine.tee(from, to, 10)).to eq(5)
       [from, target].each { |fd| machine.read(fd, buffer, 10) && expect(buffer).to(eq("hello")) }
@@ -386,7 +389,9 @@ RSpec.describe UM, "files and pipes" do
     end
 
     it "socketpair raises for a domain that has none" do
-      expect { described_class.socketpair(Socket::AF_INET, Socket::SOCK_STREAM, 0) }.to raise_error(SystemCallError)
+      expect do
+        described_class.socketpair(Socket::AF_INET, Socket::SOCK_STREAM, 0)
+      end.to raise_error(SystemCallError)
     end
   end
 

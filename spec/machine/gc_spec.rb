@@ -45,7 +45,13 @@ RSpec.describe UM, "garbage collection" do
     end
 
     it "leaves sleeps and timeouts alone" do
-      fibers = Array.new(3) { |number| machine.spin { machine.timeout(0.001, "v#{number}") { machine.sleep(0) } } }
+      fibers = Array.new(3) do |number|
+        machine.spin do
+          machine.timeout(0.001, "v#{number}") do
+            machine.sleep(0)
+          end
+        end
+      end
       expect(machine.join(fibers)).to eq(%w[v0 v1 v2])
     end
 
@@ -119,7 +125,13 @@ RSpec.describe UM, "garbage collection" do
     end
 
     it "leaves waiting fibers, timeouts and scheduled values alone" do
-      waiting = Array.new(50) { |number| machine.spin { machine.timeout(0.01, "v#{number}") { machine.yield } } }
+      waiting = Array.new(50) do |number|
+        machine.spin do
+          machine.timeout(0.01, "v#{number}") do
+            machine.yield
+          end
+        end
+      end
       scheduled = Array.new(50) { machine.spin { machine.yield } }
       machine.snooze
       scheduled.each_with_index { |fiber, number| machine.schedule(fiber, "s#{number}") }

@@ -66,7 +66,7 @@ RSpec.describe UM, "waiting for fibers" do
     it "wakes waiters in the order in which they came" do
       log = []
       fiber = machine.spin { machine.yield }
-      waiters = Array.new(5) { |number| machine.spin { machine.join(fiber) && log << number } }
+      waiters = Array.new(5) { |number| machine.spin { machine.join(fiber) && (log << number) } }
       snooze
       machine.schedule(fiber, true)
       machine.join(waiters)
@@ -148,7 +148,13 @@ RSpec.describe UM, "waiting for fibers" do
     end
 
     it "gives the result of a fiber that ended before its thread" do
-      fiber = Thread.new { UM.new.then { |other| other.spin { :value }.tap { |spun| other.join(spun) } } }.value
+      fiber = Thread.new do
+        UM.new.then do |other|
+          other.spin do
+            :value
+          end.tap { |spun| other.join(spun) }
+        end
+      end.value
       expect(machine.join(fiber)).to eq(:value)
     end
 

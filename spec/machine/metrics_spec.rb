@@ -10,7 +10,10 @@ RSpec.describe UM, "metrics" do
        buffers_allocated buffers_free segments_free buffer_space_allocated buffer_space_commited]
   end
 
-  def ops = machine.metrics.values_at(:ops_pending, :ops_unsubmitted, :ops_runqueue, :ops_free, :ops_transient)
+  def ops
+    machine.metrics.values_at(:ops_pending, :ops_unsubmitted, :ops_runqueue, :ops_free,
+                              :ops_transient)
+  end
 
   it "are all 0 on a fresh machine but for the size, in the documented order" do
     expect(machine.metrics).to eq(names.to_h { |name| [name, 0] }.merge(size: 4096))

@@ -91,7 +91,7 @@ RSpec.describe UM, "sockets" do
     it "serves waiting fibers in order" do
       fd, port = listener
       log = []
-      fibers = Array.new(3) { |number| parked { keep(machine.accept(fd)) && log << number } }
+      fibers = Array.new(3) { |number| parked { keep(machine.accept(fd)) && (log << number) } }
       3.times do |number|
         client(port)
         soon { machine.join(fibers[number]) }
@@ -121,7 +121,11 @@ RSpec.describe UM, "sockets" do
     it "hands out connections that came while its block waited" do
       fd, port = listener
       accepted = 0
-      fiber = machine.spin { machine.accept_each(fd) { |one| keep(one) && machine.sleep(0.001) && accepted += 1 } }
+      fiber = machine.spin do
+        machine.accept_each(fd) do |one|
+          keep(one) && machine.sleep(0.001) && accepted += 1
+        end
+      end
       10.times { client(port) }
       soon { machine.sleep(0.001) until accepted == 10 }
       expect(fiber.done?).to be_nil

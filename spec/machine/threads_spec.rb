@@ -28,7 +28,9 @@ RSpec.describe UM, "threads" do
       expect(Thread.current.machine).to be(own)
       expect(own).to be_a(described_class)
       expect(Thread.new { [Thread.current.machine, Thread.current.machine].uniq }.value)
-        .to contain_exactly(an_object_satisfying { |other| other.is_a?(described_class) && !other.equal?(own) })
+        .to contain_exactly(an_object_satisfying do |other|
+                              other.is_a?(described_class) && !other.equal?(own)
+                            end)
     end
 
     it "is the same in all fibers of the thread" do
@@ -37,7 +39,7 @@ RSpec.describe UM, "threads" do
     end
 
     it "of another thread is that thread's" do
-      thread = Thread.new { log << Thread.current.machine && Thread.stop }
+      thread = Thread.new { (log << Thread.current.machine) && Thread.stop }
       other = log.pop
       expect(thread.machine).to be(other)
     ensure
@@ -70,11 +72,21 @@ RSpec.describe UM, "threads" do
     it "loses none of thousands" do
       own = machine
       fiber = parked { Array.new(4000) { own.yield } }
-      threads = Array.new(4) { |number| Thread.new { 1000.times { |turn| own.schedule(fiber, [number, turn]) && Thread.pass } } }
+      threads = Array.new(4) do |number|
+        Thread.new do
+          1000.times do |turn|
+            own.schedule(fiber, [number, turn]) && Thread.pass
+          end
+        end
+      end
       result = machine.join(fiber)
       threads.each(&:join)
       expect(result.uniq.size).to eq(4000)
-      4.times { |number| expect(result.filter_map { |from, turn| turn if from == number }).to eq((0...1000).to_a) }
+      4.times do |number|
+        expect(result.filter_map do |from, turn|
+                 turn if from == number
+               end).to eq((0...1000).to_a)
+      end
     end
 
     it "by wakeup alone changes nothing" do
@@ -112,13 +124,17 @@ RSpec.describe UM, "threads" do
       own = machine
       reader, = pipe
       calls = [
-        -> { own.sleep(0.001) }, -> { own.spin { nil } }, -> { own.snooze }, -> { own.yield }, -> { own.switch },
+        -> { own.sleep(0.001) }, -> { own.spin { nil } }, -> { own.snooze }, -> { own.yield }, lambda {
+                                                                                                 own.switch
+                                                                                               },
         -> { own.read(reader, +"", 1) }, -> { own.write(reader, "x") }, -> { own.close(reader) },
         -> { own.join(own.spin { nil }) }, -> { own.await }, -> { own.timeout(1, stop) { nil } },
         -> { own.periodically(1) { nil } }, -> { own.poll(reader, 1) }, -> { own.select([], [], []) },
         -> { own.accept(reader) }, -> { own.accept_each(reader) { nil } }, -> { own.open("/", 0) },
         -> { own.connect(reader, "127.0.0.1", 1) }, -> { own.send(reader, "x", -1, 0) },
-        -> { own.recv(reader, +"", 1, 0) }, -> { own.splice(reader, reader, 1) }, -> { own.tee(reader, reader, 1) },
+        -> { own.recv(reader, +"", 1, 0) }, -> { own.splice(reader, reader, 1) }, lambda {
+                                                                                    own.tee(reader, reader, 1)
+                                                                                  },
         -> { own.terminate }, -> { own.submit }
       ]
       errors = Thread.new { calls.map { |call| call.call && nil rescue $! } }.value # rubocop:disable Style/RescueModifier
@@ -131,7 +147,7 @@ RSpec.describe UM, "threads" do
     it "reaches the main fiber by Thread#raise, whichever fiber waits for the machine" do
       thread = waiting_thread do |own|
         3.times { own.spin { own.sleep(0) } }
-        own.spin { log << :ready && own.sleep(0) }
+        own.spin { (log << :ready) && own.sleep(0) }
         begin
           own.sleep(0)
         rescue stop => e
@@ -152,11 +168,13 @@ RSpec.describe UM, "threads" do
           log << :ready
           own.read(reader, buffer, 100, -1)
         rescue stop
+          log << :interrupted
           own.read(reader, buffer << "!", 100, -1)
           buffer
         end
       end
       thread.raise(stop)
+      log.pop
       machine.write(writer, "later")
       expect(thread.value).to eq("before!later")
     end
@@ -206,7 +224,7 @@ RSpec.describe UM, "threads" do
 
     it "ends the thread by Thread#kill in a read" do
       reader, = pipe
-      thread = waiting_thread { |own| log << :ready && own.read(reader, +"", 10) }
+      thread = waiting_thread { |own| (log << :ready) && own.read(reader, +"", 10) }
       expect(thread.kill.join(5)).to be(thread)
     end
 
@@ -218,7 +236,7 @@ RSpec.describe UM, "threads" do
     def waiting_thread_that_computes
       thread = Thread.new do
         own = described_class.new
-        own.spin { log << :ready && loop { nil } }
+        own.spin { (log << :ready) && loop { nil } }
         own.sleep(0)
       end
       log.pop
@@ -231,7 +249,9 @@ RSpec.describe UM, "threads" do
       reader, = pipe
       fibers = Thread.new do
         own = Thread.current.machine
-        [own.spin { own.read(reader, +"", 10) }, own.spin { own.sleep(0) }, own.spin { nil }].tap { own.snooze }
+        [own.spin { own.read(reader, +"", 10) }, own.spin { own.sleep(0) }, own.spin do
+                                                                              nil
+                                                                            end].tap { own.snooze }
       end.value
       expect(fibers.map(&:done?)).to eq([nil, nil, true])
     end

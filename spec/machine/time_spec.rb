@@ -74,7 +74,9 @@ RSpec.describe UM, "time" do
 
     it "raises the given instance" do
       error = stop.new("mine")
-      expect { machine.timeout(0.001, error) { machine.sleep(0) } }.to raise_error { |raised| expect(raised).to be(error) }
+      expect { machine.timeout(0.001, error) { machine.sleep(0) } }.to raise_error { |raised|
+                                                                         expect(raised).to be(error)
+                                                                       }
     end
 
     it "makes the interrupted call return a plain value" do
@@ -157,12 +159,24 @@ RSpec.describe UM, "time" do
     let(:inner) { Class.new(StandardError) }
 
     it "let the inner one win when it is due first" do
-      expect { machine.timeout(10, outer) { machine.timeout(0.001, inner) { machine.sleep(0) } } }.to raise_error(inner)
+      expect do
+        machine.timeout(10, outer) do
+          machine.timeout(0.001, inner) do
+            machine.sleep(0)
+          end
+        end
+      end.to raise_error(inner)
       expect(pending).to eq(0)
     end
 
     it "let the outer one win when it is due first" do
-      expect { machine.timeout(0.001, outer) { machine.timeout(10, inner) { machine.sleep(0) } } }.to raise_error(outer)
+      expect do
+        machine.timeout(0.001, outer) do
+          machine.timeout(10, inner) do
+            machine.sleep(0)
+          end
+        end
+      end.to raise_error(outer)
       expect(pending).to eq(0)
     end
 
@@ -206,7 +220,15 @@ RSpec.describe UM, "time" do
     end
 
     it "leave nothing behind, a hundred deep" do
-      body = ->(depth) { depth.zero? ? machine.sleep(0) : machine.timeout(depth.to_f, stop) { body.call(depth - 1) } }
+      body = lambda { |depth|
+        if depth.zero?
+          machine.sleep(0)
+        else
+          machine.timeout(depth.to_f, stop) do
+            body.call(depth - 1)
+          end
+        end
+      }
       expect(machine.timeout(0.001, :late) { body.call(100) }).to eq(:late)
       expect(pending).to eq(0)
     end

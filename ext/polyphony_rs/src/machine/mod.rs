@@ -43,7 +43,7 @@ use crate::ruby::{NIL, fiber, thread, value};
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use files::{CURRENT_POSITION, op_len};
 pub(crate) use park::Resume;
-pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask};
+pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
 use queues::{Entry, Kind, Queues};
 
 /// Default size of the submission queue, in SQEs.
@@ -288,6 +288,12 @@ impl Machine {
     /// Makes a fiber runnable with a value. From any thread that holds the GVL.
     pub(crate) fn schedule(&self, fiber: VALUE, value: VALUE) {
         self.enqueue(Entry { fiber, value, kind: Kind::Schedule });
+    }
+
+    /// Makes a fiber the next to run.
+    pub(crate) fn schedule_first(&self, fiber: VALUE, value: VALUE) {
+        let entry = Entry { fiber, value, kind: Kind::Schedule };
+        self.state.borrow_mut().queues.run.push_front(entry);
     }
 
     /// Gives a fiber its first turn.

@@ -157,8 +157,7 @@ impl Machine {
         let root = self.root.get();
         match raise {
             Raise::Exception(exception) if root != me && fiber::alive(root) => {
-                let entry = Entry { fiber: root, value: exception, kind: Kind::Schedule };
-                self.state.borrow_mut().queues.run.push_front(entry);
+                self.schedule_first(root, exception);
                 Ok(())
             }
             // A dying thread unwinds each fiber that it runs; Ruby passes it on to the root.

@@ -92,7 +92,8 @@ pub(crate) fn event_mask(events: i16) -> u32 {
     u32::from(events as u16)
 }
 
-fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
+/// Events that are there now, by position; EBADF where a descriptor is none.
+pub(crate) fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
     let mut fds: Vec<_> = interests
         .iter()
         .map(|(fd, events)| libc::pollfd { fd: *fd, events: *events, revents: 0 })

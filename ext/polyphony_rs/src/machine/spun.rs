@@ -193,8 +193,8 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
             spun.finish(exception);
             return Err(Raise::Exception(exception));
         }
-        // Before those who wait for the fiber get their turn: one of them may be the root.
-        machine.schedule(machine.root(), exception);
+        // Before everybody else, also those who wait for the fiber: one of them may be the root.
+        machine.schedule_first(machine.root(), exception);
     } else if let Uncaught::Report(scheduler) = spun.uncaught {
         crate::scheduler::report(scheduler, of, exception);
     }

@@ -148,10 +148,13 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
                 rb_sys::rb_io_buffer_resize(buffer, end as Size);
             }
             rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
+            // Two reads into one buffer are a mistake: the second one raises here.
+            rb_sys::rb_io_buffer_lock(buffer);
         }
         NIL
     })?;
-    let loan = lock_buffer(buffer)?;
+    locks::add(buffer);
+    let loan = Loan { value: buffer, lock: Lock::Buffer };
     // SAFETY: the buffer has at least `offset + maxlen` bytes.
     let ptr = unsafe { base.cast::<u8>().add(offset) };
     Ok(Target { ptr, loan, offset })

@@ -214,7 +214,11 @@ fn io_read(this: VALUE, args: Args) -> Outcome {
 }
 
 fn io_pread(this: VALUE, args: Args) -> Outcome {
-    read(this, &Request::parse(args, true)?)
+    let request = Request::parse(args, true)?;
+    if !sys::is_seekable(request.fd) {
+        return failure(-libc::ESPIPE, 0);
+    }
+    read(this, &request)
 }
 
 fn io_write(this: VALUE, args: Args) -> Outcome {
@@ -222,7 +226,11 @@ fn io_write(this: VALUE, args: Args) -> Outcome {
 }
 
 fn io_pwrite(this: VALUE, args: Args) -> Outcome {
-    write(this, &Request::parse(args, true)?)
+    let request = Request::parse(args, true)?;
+    if !sys::is_seekable(request.fd) {
+        return failure(-libc::ESPIPE, 0);
+    }
+    write(this, &request)
 }
 
 /// Waits for events on a descriptor: those that came, 0 past the deadline.

@@ -7,7 +7,7 @@ use rb_sys::VALUE;
 use super::machine;
 use crate::clock;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{EXCEPTIONAL, READABLE, Readiness, WRITABLE};
+use crate::machine::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, ready_now};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, io, value};
 
@@ -85,7 +85,9 @@ fn io_select(this: VALUE, args: Args) -> Outcome {
     let buffered = buffered(lists[0])?;
     let collected = Lists::collect(lists)?;
     if buffered.contains(&true) {
-        return Ok(collected.answer(lists, |at| buffered.get(at).is_some_and(|there| *there)));
+        let ready = ready_now(&collected.interests)?;
+        let there = |at| buffered.get(at).is_some_and(|there| *there) || ready[at] != 0;
+        return Ok(collected.answer(lists, there));
     }
     let deadline = value::seconds(args.get(3))?.map(clock::after);
     match machine.wait_ready(&collected.interests, deadline)? {
