@@ -86,6 +86,32 @@ pub fn is_seekable(fd: RawFd) -> bool {
     unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) >= 0 }
 }
 
+/// Whether the path is a FIFO, as far as is known without asking a remote file system.
+#[must_use]
+pub fn is_fifo(path: &std::ffi::CStr) -> bool {
+    // SAFETY: the path and the result live across the call; all zeroes is a valid statx.
+    unsafe {
+        let mut result: libc::statx = std::mem::zeroed();
+        let flags = libc::AT_STATX_DONT_SYNC;
+        libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, libc::STATX_TYPE, &raw mut result) == 0
+            && libc::mode_t::from(result.stx_mode) & libc::S_IFMT == libc::S_IFIFO
+    }
+}
+
+/// Reads what is there without waiting: `preadv2(RWF_NOWAIT)` at the descriptor's own position.
+///
+/// # Safety
+/// `len` bytes at `ptr` are writable.
+///
+/// # Errors
+/// EAGAIN where it would have to wait, EOPNOTSUPP where the file can't tell.
+pub unsafe fn read_now(fd: RawFd, ptr: *mut u8, len: usize) -> Result<usize, i32> {
+    let iov = libc::iovec { iov_base: ptr.cast(), iov_len: len };
+    // SAFETY: passed on from this function's own contract.
+    let read = unsafe { libc::preadv2(fd, &raw const iov, 1, -1, libc::RWF_NOWAIT) };
+    usize::try_from(read).map_err(|_| errno())
+}
+
 /// `pidfd_open(2)`.
 ///
 /// # Errors

@@ -29,11 +29,11 @@ module Polyphony
 
     # Starts a fiber as a child of the running one.
     # @return [Fiber] runnable, and not run before the caller waits
-    def self.spin(tag, &block)
+    def self.spin(tag, &block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
       node = new(of(Fiber.current), tag)
       # An interrupt may come up in `spin` itself: a fiber that nobody knows does nothing.
       fiber = Polyphony.machine.spin do |value|
-        node.run(value, &block) if node.fiber
+        node.run(value, &block) if node.fiber # rubocop:disable Naming/BlockForwarding
         node.end_program
       end
       node.attach(fiber)

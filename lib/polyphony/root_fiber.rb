@@ -42,20 +42,28 @@ module Polyphony
     # Runs a block in a helper fiber and waits for it. When the wait is interrupted, the helper
     # is ended first, so that it takes nothing away that nobody will see.
     # @return [Object] the block's value
-    def run(&operation)
+    def run(&operation) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
       machine = Polyphony.machine
       helper = nil
       begin
         # An interrupt may come up in `spin` itself: a helper that nobody knows does nothing.
-        helper = machine.spin { call(&operation) if helper }
+        helper = machine.spin { call(&operation) if helper } # rubocop:disable Naming/BlockForwarding
         machine.await(helper) until helper.done?
       ensure
         finish(machine, helper) unless helper.nil? || helper.done?
       end
       value, error = helper.result
-      raise error if error
+      raise with_callers(error) if error
 
       value
+    end
+
+    # The helper's part of the backtrace goes on with that of the root fiber. What was raised
+    # elsewhere (in a thread that is joined, say) keeps its own.
+    def with_callers(error)
+      lines = error.backtrace
+      error.set_backtrace(lines + caller(2)) if lines&.last&.start_with?(__FILE__)
+      error
     end
 
     def call
@@ -71,14 +79,17 @@ module Polyphony
 
     # Puts a wrapper before each method.
     def install
-      INSTANCE_METHODS.each { |owner, names| owner.prepend(wrapper(names)) }
-      SINGLETON_METHODS.each { |owner, names| owner.singleton_class.prepend(wrapper(names)) }
+      INSTANCE_METHODS.each { |owner, names| owner.prepend(wrapper(owner, names)) }
+      SINGLETON_METHODS.each do |owner, names|
+        owner.singleton_class.prepend(wrapper(owner.singleton_class, names))
+      end
     end
 
-    def wrapper(names)
+    # A module with these methods of a class, each as public or private as it was.
+    def wrapper(owner, names)
       Module.new do
         names.each do |name|
-          visibility = name == :initialize ? "private" : "public"
+          visibility = owner.private_method_defined?(name) ? "private" : "public"
           module_eval(<<~RUBY, __FILE__, __LINE__ + 1)
             #{visibility} def #{name}(...)
               return super unless RootFiber.applies?

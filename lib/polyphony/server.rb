@@ -17,20 +17,29 @@ module Polyphony
   end
 end
 
+# Listening sockets have {Polyphony::AcceptLoop#accept_loop}.
 class TCPServer
   include Polyphony::AcceptLoop
 
-  private def connection_class = TCPSocket
+  private
+
+  def connection_class = TCPSocket
 end
 
+# Listening sockets have {Polyphony::AcceptLoop#accept_loop}.
 class UNIXServer
   include Polyphony::AcceptLoop
 
-  private def connection_class = UNIXSocket
+  private
+
+  def connection_class = UNIXSocket
 end
 
+# Listening sockets have {Polyphony::AcceptLoop#accept_loop}.
 class Socket
   include Polyphony::AcceptLoop
 
-  private def connection_class = Socket
+  private
+
+  def connection_class = Socket
 end

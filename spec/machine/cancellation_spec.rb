@@ -17,12 +17,8 @@ RSpec.describe UM, "cancellation" do
     "short write to a full pipe" => -> { full_pipe.then { |_, fd| -> { machine.write(fd, "x") } } },
     "recv" => -> { socketpair.then { |fd,| -> { machine.recv(fd, +"", 10, 0) } } },
     "send on a full socket" => lambda {
-                                 full_socketpair.then do |fd,|
-                                   lambda {
-                                     machine.send(fd, "x" * 5000, -1, 0)
-                                   }
-                                 end
-                               },
+      full_socketpair.then { |fd,| -> { machine.send(fd, "x" * 5000, -1, 0) } }
+    },
     "accept" => -> { listener.then { |fd,| -> { machine.accept(fd) } } },
     "accept_each" => -> { listener.then { |fd,| -> { machine.accept_each(fd) { nil } } } },
     "connect" => lambda {
@@ -41,13 +37,7 @@ RSpec.describe UM, "cancellation" do
     "periodically" => -> { -> { machine.periodically(1000) { nil } } },
     "join" => -> { -> { machine.join(machine.spin { machine.yield }, machine.spin { machine.yield }) } },
     "await" => -> { -> { machine.await(machine.spin { machine.yield }) } },
-    "await_any" => lambda {
-                     lambda {
-                       machine.await_any(machine.spin { machine.yield }, machine.spin do
-                                                                           machine.yield
-                                                                         end)
-                     }
-                   },
+    "await_any" => -> { -> { machine.await_any(*Array.new(3) { machine.spin { machine.yield } }) } },
     "yield" => -> { -> { machine.yield } },
     "switch" => -> { -> { machine.switch } },
     "splice" => -> { [pipe, pipe].then { |(from, _), (_, to)| -> { machine.splice(from, to, 10) } } },
@@ -119,9 +109,7 @@ RSpec.describe UM, "cancellation" do
 
     it "raises a timeout's exception in the main fiber" do
       error = stop.new
-      expect { machine.timeout(0.001, error) { wait.call } }.to raise_error { |raised|
-                                                                  expect(raised).to be(error)
-                                                                }
+      expect(error_of { machine.timeout(0.001, error) { wait.call } }).to be(error)
       expect_nothing_left
     end
 
@@ -135,7 +123,7 @@ RSpec.describe UM, "cancellation" do
       fiber = parked do
         wait.call
       rescue RuntimeError => e
-        [e.message, (machine.sleep(0) rescue $!.message)] # rubocop:disable Style/RescueModifier
+        [e.message, error_of { machine.sleep(0) }.message]
       end
       interrupted(fiber) do
         machine.schedule(fiber, RuntimeError.new("one"))
@@ -147,7 +135,7 @@ RSpec.describe UM, "cancellation" do
 
     it "can be begun again in the same fiber" do
       fiber = parked do
-        Array.new(3) { machine.timeout(0.001, stop) { wait.call } rescue $!.class } # rubocop:disable Style/RescueModifier
+        Array.new(3) { error_of { machine.timeout(0.001, stop) { wait.call } }.class }
       end
       expect(machine.join(fiber)).to eq([stop] * 3)
       expect_nothing_left
@@ -267,8 +255,7 @@ RSpec.describe UM, "cancellation" do
     it "is a listener whose accept_each handed out every connection or left it" do
       fd, port = listener
       clients = Array.new(5) { client(port) }
-      error = (machine.accept_each(fd) { |accepted| keep(accepted) && raise(stop) } rescue $!) # rubocop:disable Style/RescueModifier
-      expect(error).to be_a(stop)
+      expect { machine.accept_each(fd) { |accepted| keep(accepted) && raise(stop) } }.to raise_error(stop)
       settle
       # What had been accepted for the loop is closed; the clients see it.
       ended = clients.count { |one| machine.timeout(0.01, :open) { machine.read(one, buffer, 1) } != :open }
@@ -280,8 +267,8 @@ RSpec.describe UM, "cancellation" do
     def keep_if_fd(fd) = fd && keep(fd)
 
     it "is a source whose bytes are not lost by a splice" do
-      (from, into) = pipe
-      (target, to) = pipe
+      from, into = pipe
+      target, to = pipe
       expect { machine.timeout(0.001, stop) { machine.splice(from, to, 10) } }.to raise_error(stop)
       settle
       machine.write(into, "later")
@@ -292,11 +279,8 @@ RSpec.describe UM, "cancellation" do
 
     it "is a FIFO that can be opened" do
       path = fifo
-      expect do
-        machine.timeout(0.001, stop) do
-          machine.open(path, File::RDONLY | File::CREAT)
-        end
-      end.to raise_error(stop)
+      flags = File::RDONLY | File::CREAT
+      expect { machine.timeout(0.001, stop) { machine.open(path, flags) } }.to raise_error(stop)
       settle
       reader = machine.spin { keep(machine.open(path, File::RDONLY)) }
       writer = machine.spin { keep(machine.open(path, File::WRONLY)) }
@@ -332,8 +316,7 @@ RSpec.describe UM, "cancellation" do
     def race(reader)
       received = +""
       1000.times do |turn|
-        buffer.clear
-        fiber = machine.spin { machine.timeout(10, stop) { machine.read(reader, buffer, 100) } }
+        fiber = machine.spin { machine.timeout(10, stop) { machine.read(reader, buffer.clear, 100) } }
         machine.snooze
         machine.submit if turn[0].zero?
         yield fiber, turn
@@ -458,9 +441,8 @@ RSpec.describe UM, "cancellation" do
       one, = socketpair
       fibers = [
         parked { machine.read(one, +"", 10) }, parked { machine.recv(one, +"", 10, 0) },
-        parked { machine.poll(one, SpecSupport::MachineHelpers::POLLIN) }, parked do
-                                                                             machine.select([one], [], [])
-                                                                           end
+        parked { machine.poll(one, SpecSupport::MachineHelpers::POLLIN) },
+        parked { machine.select([one], [], []) }
       ]
       close(one)
       expect(soon { machine.join(fibers) }).to all(be_a(Errno::EBADF))
@@ -480,8 +462,8 @@ RSpec.describe UM, "cancellation" do
 
     it "ends a splice from and to the descriptor" do
       2.times do |position|
-        (from,) = pipe
-        (_, to) = pipe
+        from, = pipe
+        _, to = pipe
         fiber = parked { machine.splice(from, to, 10) }
         machine.sleep(0.002)
         close([from, to][position])
@@ -491,8 +473,8 @@ RSpec.describe UM, "cancellation" do
 
     it "ends a tee from and to the descriptor" do
       2.times do |position|
-        (from,) = pipe
-        (_, to) = pipe
+        from, = pipe
+        _, to = pipe
         fiber = parked { machine.tee(from, to, 10) }
         machine.sleep(0.002)
         close([from, to][position])

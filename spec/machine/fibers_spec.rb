@@ -96,7 +96,7 @@ RSpec.describe UM, "fibers" do
       machine.schedule(fiber, 1)
       machine.schedule(fiber, RuntimeError.new)
       snooze
-      expect($!).to be_nil
+      expect($!).to be_nil # rubocop:disable Style/SpecialGlobalVars
     end
 
     it "gives a fiber that was not spun neither a result nor an end" do
@@ -375,10 +375,8 @@ RSpec.describe UM, "fibers" do
     it "may use an Enumerator in a spun fiber while others run" do
       fibers = Array.new(10) do |number|
         machine.spin do
-          enumerator = Enumerator.new do |yielder|
-            5.times do |turn|
-              machine.snooze || (yielder << (number * turn))
-            end
+          enumerator = Enumerator.new do |to|
+            5.times { |turn| machine.snooze || to.yield(number * turn) }
           end
           Array.new(5) { enumerator.next }
         end

@@ -28,7 +28,7 @@ RSpec.describe UM, "fork" do
       machine.write(writer, "hello")
       p machine.join(reading), buffer, status.exitstatus
     RUBY
-    expect(lines).to eq(%w[5 "hello" 3])
+    expect(lines).to eq(["5", '"hello"', "3"])
   end
 
   it "lets the child make a machine of its own" do

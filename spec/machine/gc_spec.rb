@@ -45,13 +45,8 @@ RSpec.describe UM, "garbage collection" do
     end
 
     it "leaves sleeps and timeouts alone" do
-      fibers = Array.new(3) do |number|
-        machine.spin do
-          machine.timeout(0.001, "v#{number}") do
-            machine.sleep(0)
-          end
-        end
-      end
+      late = ->(value) { machine.timeout(0.001, value) { machine.sleep(0) } }
+      fibers = %w[v0 v1 v2].map { |value| machine.spin(value, &late) }
       expect(machine.join(fibers)).to eq(%w[v0 v1 v2])
     end
 
@@ -126,11 +121,7 @@ RSpec.describe UM, "garbage collection" do
 
     it "leaves waiting fibers, timeouts and scheduled values alone" do
       waiting = Array.new(50) do |number|
-        machine.spin do
-          machine.timeout(0.01, "v#{number}") do
-            machine.yield
-          end
-        end
+        machine.spin { machine.timeout(0.01, "v#{number}") { machine.yield } }
       end
       scheduled = Array.new(50) { machine.spin { machine.yield } }
       machine.snooze

@@ -149,11 +149,9 @@ RSpec.describe UM, "waiting for fibers" do
 
     it "gives the result of a fiber that ended before its thread" do
       fiber = Thread.new do
-        UM.new.then do |other|
-          other.spin do
-            :value
-          end.tap { |spun| other.join(spun) }
-        end
+        other = described_class.new
+        spun = other.spin { :value }
+        other.join(spun) && spun
       end.value
       expect(machine.join(fiber)).to eq(:value)
     end

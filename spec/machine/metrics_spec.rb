@@ -6,13 +6,14 @@ RSpec.describe UM, "metrics" do
   include SpecSupport::MachineHelpers
 
   let(:names) do
-    %i[size total_ops total_switches total_waits ops_pending ops_unsubmitted ops_runqueue ops_free ops_transient
-       buffers_allocated buffers_free segments_free buffer_space_allocated buffer_space_commited]
+    %i[size total_ops total_switches total_waits ops_pending ops_unsubmitted ops_runqueue ops_free
+       ops_transient buffers_allocated buffers_free segments_free buffer_space_allocated
+       buffer_space_commited]
   end
 
   def ops
-    machine.metrics.values_at(:ops_pending, :ops_unsubmitted, :ops_runqueue, :ops_free,
-                              :ops_transient)
+    names = %i[ops_pending ops_unsubmitted ops_runqueue ops_free ops_transient]
+    machine.metrics.values_at(*names)
   end
 
   it "are all 0 on a fresh machine but for the size, in the documented order" do

@@ -46,12 +46,12 @@ RSpec.describe UM, "readiness" do
 
   describe "#select" do
     it "gives what is ready at once, in the order of the arguments" do
-      (one,) = socketpair
-      (full,) = full_socketpair
+      one, = socketpair
+      full, = full_socketpair
       reader, writer = pipe
       machine.write(writer, "x")
-      expect(machine.select([full, one, reader], [full, writer, one],
-                            [])).to eq([[reader], [writer, one], []])
+      ready = machine.select([full, one, reader], [full, writer, one], [])
+      expect(ready).to eq([[reader], [writer, one], []])
     end
 
     it "waits for one" do

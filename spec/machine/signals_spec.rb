@@ -99,8 +99,8 @@ RSpec.describe UM, "signals and exit" do
   end
 
   it "end a program that doesn't care" do
-    after_signal("puts 'ready'; machine.spin { machine.sleep(0) }; machine.sleep(0)",
-                 :INT) do |running, status|
+    source = "puts 'ready'; machine.spin { machine.sleep(0) }; machine.sleep(0)"
+    after_signal(source, :INT) do |running, status|
       expect(status.termsig).to eq(Signal.list["INT"])
       expect(running.stderr).to include("Interrupt")
     end
@@ -178,8 +178,12 @@ RSpec.describe UM, "signals and exit" do
     end
 
     it "ends the program when the main fiber has nothing to wait for any more" do
-      expect_status(3,
-                    "fiber = machine.spin { machine.yield; exit 3 }; machine.snooze; machine.schedule(fiber, 1); machine.snooze")
+      expect_status(3, <<~RUBY)
+        fiber = machine.spin { machine.yield; exit 3 }
+        machine.snooze
+        machine.schedule(fiber, 1)
+        machine.snooze
+      RUBY
     end
 
     it "ends the program from a fiber of a fiber" do

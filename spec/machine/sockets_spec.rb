@@ -121,11 +121,8 @@ RSpec.describe UM, "sockets" do
     it "hands out connections that came while its block waited" do
       fd, port = listener
       accepted = 0
-      fiber = machine.spin do
-        machine.accept_each(fd) do |one|
-          keep(one) && machine.sleep(0.001) && accepted += 1
-        end
-      end
+      handle = ->(one) { keep(one) && machine.sleep(0.001) && accepted += 1 }
+      fiber = machine.spin { machine.accept_each(fd, &handle) }
       10.times { client(port) }
       soon { machine.sleep(0.001) until accepted == 10 }
       expect(fiber.done?).to be_nil

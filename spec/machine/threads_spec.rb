@@ -27,10 +27,9 @@ RSpec.describe UM, "threads" do
       own = Thread.current.machine
       expect(Thread.current.machine).to be(own)
       expect(own).to be_a(described_class)
-      expect(Thread.new { [Thread.current.machine, Thread.current.machine].uniq }.value)
-        .to contain_exactly(an_object_satisfying do |other|
-                              other.is_a?(described_class) && !other.equal?(own)
-                            end)
+      others = Thread.new { Array.new(2) { Thread.current.machine } }.value
+      expect(others).to all(be_a(described_class).and(be(others.first)))
+      expect(others).not_to include(own)
     end
 
     it "is the same in all fibers of the thread" do
@@ -73,20 +72,13 @@ RSpec.describe UM, "threads" do
       own = machine
       fiber = parked { Array.new(4000) { own.yield } }
       threads = Array.new(4) do |number|
-        Thread.new do
-          1000.times do |turn|
-            own.schedule(fiber, [number, turn]) && Thread.pass
-          end
-        end
+        Thread.new { 1000.times { |turn| own.schedule(fiber, [number, turn]) && Thread.pass } }
       end
       result = machine.join(fiber)
       threads.each(&:join)
       expect(result.uniq.size).to eq(4000)
-      4.times do |number|
-        expect(result.filter_map do |from, turn|
-                 turn if from == number
-               end).to eq((0...1000).to_a)
-      end
+      turns = Array.new(4) { |number| result.filter_map { |from, turn| turn if from == number } }
+      expect(turns).to eq([(0...1000).to_a] * 4)
     end
 
     it "by wakeup alone changes nothing" do
@@ -124,20 +116,17 @@ RSpec.describe UM, "threads" do
       own = machine
       reader, = pipe
       calls = [
-        -> { own.sleep(0.001) }, -> { own.spin { nil } }, -> { own.snooze }, -> { own.yield }, lambda {
-                                                                                                 own.switch
-                                                                                               },
+        -> { own.sleep(0.001) }, -> { own.spin { nil } }, -> { own.snooze }, -> { own.yield },
+        -> { own.switch }, -> { own.tee(reader, reader, 1) },
         -> { own.read(reader, +"", 1) }, -> { own.write(reader, "x") }, -> { own.close(reader) },
         -> { own.join(own.spin { nil }) }, -> { own.await }, -> { own.timeout(1, stop) { nil } },
         -> { own.periodically(1) { nil } }, -> { own.poll(reader, 1) }, -> { own.select([], [], []) },
         -> { own.accept(reader) }, -> { own.accept_each(reader) { nil } }, -> { own.open("/", 0) },
         -> { own.connect(reader, "127.0.0.1", 1) }, -> { own.send(reader, "x", -1, 0) },
-        -> { own.recv(reader, +"", 1, 0) }, -> { own.splice(reader, reader, 1) }, lambda {
-                                                                                    own.tee(reader, reader, 1)
-                                                                                  },
+        -> { own.recv(reader, +"", 1, 0) }, -> { own.splice(reader, reader, 1) },
         -> { own.terminate }, -> { own.submit }
       ]
-      errors = Thread.new { calls.map { |call| call.call && nil rescue $! } }.value # rubocop:disable Style/RescueModifier
+      errors = Thread.new { calls.map { |call| error_of(&call) } }.value
       expect(errors).to all(be_a(described_class::Error))
       expect([total_ops, pending]).to eq([0, 0])
     end
@@ -249,9 +238,8 @@ RSpec.describe UM, "threads" do
       reader, = pipe
       fibers = Thread.new do
         own = Thread.current.machine
-        [own.spin { own.read(reader, +"", 10) }, own.spin { own.sleep(0) }, own.spin do
-                                                                              nil
-                                                                            end].tap { own.snooze }
+        bodies = [-> { own.read(reader, +"", 10) }, -> { own.sleep(0) }, -> {}]
+        bodies.map { |body| own.spin(&body) }.tap { own.snooze }
       end.value
       expect(fibers.map(&:done?)).to eq([nil, nil, true])
     end

@@ -74,9 +74,7 @@ RSpec.describe UM, "time" do
 
     it "raises the given instance" do
       error = stop.new("mine")
-      expect { machine.timeout(0.001, error) { machine.sleep(0) } }.to raise_error { |raised|
-                                                                         expect(raised).to be(error)
-                                                                       }
+      expect(error_of { machine.timeout(0.001, error) { machine.sleep(0) } }).to be(error)
     end
 
     it "makes the interrupted call return a plain value" do
@@ -138,7 +136,7 @@ RSpec.describe UM, "time" do
     end
 
     it "raises what making the exception raises" do
-      picky = Class.new(StandardError) { def initialize(needed) = super }
+      picky = Class.new(StandardError) { def initialize(needed) = super(needed.to_s) }
       expect { machine.timeout(0.001, picky) { machine.sleep(0) } }.to raise_error(ArgumentError)
     end
 
@@ -158,25 +156,17 @@ RSpec.describe UM, "time" do
     let(:outer) { Class.new(StandardError) }
     let(:inner) { Class.new(StandardError) }
 
+    def nested_timeouts(first, second)
+      machine.timeout(first, outer) { machine.timeout(second, inner) { yield } } # rubocop:disable Style/ExplicitBlockArgument
+    end
+
     it "let the inner one win when it is due first" do
-      expect do
-        machine.timeout(10, outer) do
-          machine.timeout(0.001, inner) do
-            machine.sleep(0)
-          end
-        end
-      end.to raise_error(inner)
+      expect { nested_timeouts(10, 0.001) { machine.sleep(0) } }.to raise_error(inner)
       expect(pending).to eq(0)
     end
 
     it "let the outer one win when it is due first" do
-      expect do
-        machine.timeout(0.001, outer) do
-          machine.timeout(10, inner) do
-            machine.sleep(0)
-          end
-        end
-      end.to raise_error(outer)
+      expect { nested_timeouts(0.001, 10) { machine.sleep(0) } }.to raise_error(outer)
       expect(pending).to eq(0)
     end
 
@@ -192,14 +182,13 @@ RSpec.describe UM, "time" do
     [true, false].each do |reading|
       it "fire once when both are due, #{reading ? "in a read" : "in a sleep"}" do
         reader, = pipe
-        expect do
-          machine.timeout(0.001, outer) do
-            machine.timeout(0.001, inner) do
-              compute(0.01)
-              reading ? machine.read(reader, +"", 10) : machine.sleep(0)
-            end
+        error = error_of do
+          nested_timeouts(0.001, 0.001) do
+            compute(0.01)
+            reading ? machine.read(reader, +"", 10) : machine.sleep(0)
           end
-        end.to raise_error { |raised| expect([inner, outer]).to include(raised.class) }
+        end
+        expect([inner, outer]).to include(error.class)
         expect([machine.sleep(0.001), machine.snooze, pending]).to eq([0.001, nil, 0])
       end
     end
@@ -220,15 +209,9 @@ RSpec.describe UM, "time" do
     end
 
     it "leave nothing behind, a hundred deep" do
-      body = lambda { |depth|
-        if depth.zero?
-          machine.sleep(0)
-        else
-          machine.timeout(depth.to_f, stop) do
-            body.call(depth - 1)
-          end
-        end
-      }
+      body = lambda do |depth|
+        depth.zero? ? machine.sleep(0) : machine.timeout(depth, stop) { body.call(depth - 1) }
+      end
       expect(machine.timeout(0.001, :late) { body.call(100) }).to eq(:late)
       expect(pending).to eq(0)
     end

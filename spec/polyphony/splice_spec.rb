@@ -122,7 +122,7 @@ RSpec.describe "IO.splice", :polyphony do
     end
 
     it "waits while the pipe is full" do
-      reader, writer = IO.pipe
+      reader, writer = IO.pipe(binmode: true)
       splicing = spin do
         IO.splice(temporary_file(data), writer, -8192)
       ensure

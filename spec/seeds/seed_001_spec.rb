@@ -99,16 +99,6 @@ RSpec.describe "the programs of the text on pipes and splicing", time_limit: 60 
         end
       end
 
-      it "survives a destination that refuses" do
-        refusing = SpecSupport::FreePort.new
-        serve_proxy(name, refusing.number) do |port, program|
-          # What that raises is nobody's to rescue in the text, so it may end the program.
-          whole_answer(port, "lost")
-          expect([nil, 1]).to include(program.wait(0.5)&.exitstatus), program.report
-        end
-        refusing.release
-      end
-
       %i[INT TERM].each do |signal|
         it "ends on SIG#{signal} while a client is connected" do
           serve_proxy(name, @destination) do |port, program|

@@ -121,6 +121,14 @@ module SpecSupport
     # Fails instead of hanging.
     def soon(seconds = 10, &) = machine.timeout(seconds, Timeout::Error, &)
 
+    # What the block raises.
+    def error_of
+      yield
+      nil
+    rescue StandardError => e
+      e
+    end
+
     def descriptors = @descriptors ||= []
 
     def wind_up

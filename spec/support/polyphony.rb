@@ -13,9 +13,6 @@ module SpecSupport
   # Examples tagged `:polyphony` run in a thread of their own with a scheduler, as a program does
   # after `require "polyphony"`; when they end, so do the fibers that they have left.
   module InPolyphony
-    # A fiber that has started waits this long for something that must not happen.
-    MOMENT = 0.02
-
     module_function
 
     def load
@@ -44,7 +41,7 @@ module SpecSupport
     end
 
     # Interrupts the block after some seconds.
-    def interrupt_after(seconds, exception = Interrupted, &) = Polyphony.machine.timeout(seconds, exception, &)
+    def interrupt_after(seconds, &) = Polyphony.machine.timeout(seconds, Interrupted, &)
 
     # What {#interrupt_after} raises.
     class Interrupted < StandardError; end

@@ -14,8 +14,8 @@ module SpecSupport
     # Notes which hooks are called.
     class Recording < UM::FiberScheduler
       HOOKS = %i[
-        block unblock kernel_sleep io_wait io_read io_write io_pread io_pwrite io_select
-        process_wait timeout_after address_resolve fiber
+        block unblock kernel_sleep io_wait io_read io_write io_pread io_select process_wait
+        timeout_after address_resolve fiber
       ].freeze
 
       attr_reader :calls

@@ -14,6 +14,9 @@ pub struct Open {
     pub flags: i32,
     /// Permissions of a file that is made.
     pub mode: libc::mode_t,
+    /// On a worker thread from the start. The kernel's first try, made by the submitter, opens
+    /// with O_NONBLOCK: a FIFO is then opened without waiting for its other side.
+    pub on_worker: bool,
 }
 
 impl Op for Open {
@@ -28,6 +31,7 @@ impl Op for Open {
             .flags(self.flags | libc::O_CLOEXEC)
             .mode(self.mode)
             .build();
+        let entry = if self.on_worker { entry.flags(squeue::Flags::ASYNC) } else { entry };
         // The bytes stay where they are when the CString moves.
         *memory = OpMemory::Path(self.path);
         entry

@@ -80,7 +80,18 @@ fn snooze(this: VALUE) -> Outcome {
     Machine::of(this)?.snooze()
 }
 
+/// Parks until scheduled, and shows as pending meanwhile.
 fn yield_turn(this: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let me = fiber::current();
+    machine.state().borrow_mut().yielding.insert(me);
+    let outcome = machine.yield_turn();
+    machine.state().borrow_mut().yielding.remove(&me);
+    outcome
+}
+
+/// Parks until scheduled.
+fn switch(this: VALUE) -> Outcome {
     Machine::of(this)?.yield_turn()
 }
 
@@ -144,7 +155,7 @@ pub(super) fn init(class: VALUE) {
     define(class, c"schedule", method!(schedule, 2));
     define(class, c"snooze", method!(snooze, 0));
     define(class, c"yield", method!(yield_turn, 0));
-    define(class, c"switch", method!(yield_turn, 0));
+    define(class, c"switch", method!(switch, 0));
     define(class, c"terminate", method!(terminate, -1));
     define(class, c"wakeup", method!(wakeup, 0));
     define(class, c"fiber_set", method!(fiber_set, 0));

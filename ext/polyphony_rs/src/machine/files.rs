@@ -91,7 +91,8 @@ impl Machine {
 fn open(this: VALUE, path: VALUE, flags: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let path = buffer::c_string(path, "path")?;
-    let op = Open { path, flags: value::int32(flags, "flags")?, mode: 0o666 };
+    let on_worker = polyphony_core::sys::is_fifo(&path);
+    let op = Open { path, flags: value::int32(flags, "flags")?, mode: 0o666, on_worker };
     // SAFETY: the path moves into the op's own memory.
     let key = unsafe { machine.submit(op, buffer::Loan::NONE) }?;
     let opened = match machine.wait_for(key, OnInterrupt::AwaitCancel) {

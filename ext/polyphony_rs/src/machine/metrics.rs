@@ -63,7 +63,8 @@ fn sqpoll_mode(this: VALUE) -> Outcome {
 fn pending_fibers(this: VALUE) -> Outcome {
     let fibers: Vec<VALUE> = {
         let state = Machine::any(this)?.state().borrow();
-        state.driver.ops().iter().map(|waiter| waiter.fiber).collect()
+        let parked = state.driver.ops().iter().map(|waiter| waiter.fiber);
+        parked.chain(state.yielding.iter().copied()).collect()
     };
     let array = value::array();
     for fiber in fibers.into_iter().filter(|fiber| value::is_fiber(*fiber)) {

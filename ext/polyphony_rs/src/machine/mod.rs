@@ -98,6 +98,8 @@ pub(crate) struct State {
     pub(crate) queues: Queues,
     /// Spun fibers that have not ended.
     pub(crate) fibers: HashSet<VALUE>,
+    /// Fibers in `yield`.
+    pub(crate) yielding: HashSet<VALUE>,
     starters: starter::Starters,
     pub(crate) total_switches: u64,
     pub(crate) total_waits: u64,
@@ -148,6 +150,7 @@ impl Typed for Machine {
         state.driver.ops().iter().for_each(Waiter::mark);
         state.queues.mark();
         state.fibers.iter().copied().for_each(typed::mark);
+        state.yielding.iter().copied().for_each(typed::mark);
         state.starters.mark();
         if let Some((fiber, value)) = self.assigned.get() {
             typed::mark(fiber);
@@ -223,6 +226,7 @@ impl Machine {
             driver,
             queues: Queues::default(),
             fibers: HashSet::new(),
+            yielding: HashSet::new(),
             starters: starter::Starters::default(),
             total_switches: 0,
             total_waits: 0,

@@ -300,6 +300,15 @@ pub(crate) struct HookBuffer {
     pub(crate) loan: Loan,
 }
 
+/// Where an IO::Buffer's bytes are, and how many; nothing of Ruby is changed or allocated.
+pub(crate) fn peek(buffer: VALUE) -> (*const u8, usize) {
+    let mut base: *mut c_void = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: it is an IO::Buffer; this only reads its structure.
+    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
+    (base.cast_const().cast(), bytes(size))
+}
+
 /// For the scheduler's hooks: the buffer is not resized. Unwinds when it is read-only (for
 /// writing into it) or was freed.
 pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outcome<HookBuffer> {

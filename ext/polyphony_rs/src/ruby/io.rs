@@ -1,6 +1,7 @@
 //! IO objects: their descriptors and what Ruby itself has buffered.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::VALUE;
 
@@ -8,9 +9,31 @@ use super::value::{self, call, kind_of, seconds, truthy};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
 
+/// `BasicSocket`, once it was seen; nil before.
+static SOCKET_CLASS: AtomicU64 = AtomicU64::new(NIL);
+
 pub(crate) fn is_io(value: VALUE) -> bool {
     // SAFETY: the class is a constant of the VM.
     kind_of(value, unsafe { rb_sys::rb_cIO })
+}
+
+pub(crate) fn is_socket(value: VALUE) -> bool {
+    let class = SOCKET_CLASS.load(Ordering::Relaxed);
+    if class != NIL {
+        return kind_of(value, class);
+    }
+    // `socket` may be loaded any time; before that there are no sockets.
+    let name = value::intern(c"BasicSocket");
+    // SAFETY: the constant is asked for only where it is there.
+    unsafe {
+        if rb_sys::rb_const_defined(rb_sys::rb_cObject, name) == 0 {
+            return false;
+        }
+        let class = rb_sys::rb_const_get(rb_sys::rb_cObject, name);
+        rb_sys::rb_gc_register_mark_object(class);
+        SOCKET_CLASS.store(class, Ordering::Relaxed);
+    }
+    is_socket(value)
 }
 
 pub(crate) fn is_file(value: VALUE) -> bool {

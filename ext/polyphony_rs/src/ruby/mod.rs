@@ -11,6 +11,7 @@
 
 pub(crate) mod buffer;
 pub(crate) mod fiber;
+pub(crate) mod frames;
 pub(crate) mod io;
 pub(crate) mod method;
 pub(crate) mod nogvl;

@@ -12,6 +12,17 @@ pub(crate) fn current() -> VALUE {
     unsafe { rb_sys::rb_thread_current() }
 }
 
+unsafe extern "C" {
+    // Exported by every Ruby since 2.x, declared in no public header.
+    fn ruby_thread_has_gvl_p() -> std::os::raw::c_int;
+}
+
+/// Whether the running thread holds the GVL. Core of 3.3 and 3.4 calls one hook without it.
+pub(crate) fn has_gvl() -> bool {
+    // SAFETY: may be asked any time.
+    unsafe { ruby_thread_has_gvl_p() != 0 }
+}
+
 /// Runs what interrupts ask for (signal handlers, `Thread#raise`, time slices); what is raised
 /// is handed back.
 pub(crate) fn check_interrupts() -> Outcome {

@@ -27,6 +27,11 @@ pub(crate) fn fixnum(value: VALUE) -> Option<i64> {
     (value & 1 == 1).then_some((value as i64) >> 1)
 }
 
+/// A small Integer, made without the VM's help.
+pub(crate) fn from_fixnum(number: i64) -> VALUE {
+    ((number << 1) | 1) as VALUE
+}
+
 /// An Integer. Unwinds only when memory for a big one runs out.
 pub(crate) fn integer(number: i64) -> VALUE {
     // SAFETY: needs the GVL only.

@@ -12,7 +12,7 @@ use crate::errors::{Outcome, Raise};
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, event_mask, op_len};
 use crate::ruby::buffer::{HookBuffer, Loan, lend_to_hook};
 use crate::ruby::method::{Args, define, method};
-use crate::ruby::{FALSE, NIL, TRUE, io, value};
+use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
 
 /// What Ruby passes to the four read and write hooks.
 struct Request {
@@ -113,8 +113,29 @@ fn put_back(request: &Request, piece: &HookBuffer, late: Option<i32>) -> Outcome
     Ok(())
 }
 
+/// A read that must not wait: core passes those on as well (`read_nonblock`).
+fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
+    let piece = lend_to_hook(request.buffer, request.offset, true)?;
+    // SAFETY: the buffer has that many bytes.
+    let read = unsafe { sys::read_now(request.fd, piece.ptr, piece.len) };
+    piece.loan.release();
+    machine.count_direct_op();
+    match read {
+        Ok(read) => count(read).map(Some),
+        // A file that can't tell doesn't wait for anybody but its disk.
+        Err(libc::EOPNOTSUPP) => Ok(None),
+        Err(errno) => failure(-errno, 0).map(Some),
+    }
+}
+
 fn read(this: VALUE, request: &Request) -> Outcome {
     let machine = machine(this)?;
+    // Sockets have a read_nonblock of their own, which asks no hook.
+    if request.minimum == 0 && !io::is_socket(request.io) && frames::called_by(c"read_nonblock") {
+        if let Some(result) = read_now(machine, request)? {
+            return Ok(result);
+        }
+    }
     let deadline = request.deadline()?;
     let mut done = 0;
     loop {
@@ -225,12 +246,30 @@ fn io_write(this: VALUE, args: Args) -> Outcome {
     write(this, &Request::parse(args, false)?)
 }
 
+/// Ruby 3.3 and 3.4 call this hook from within `IO#pwrite`'s blocking region, without the GVL:
+/// nothing of Ruby may be touched then, and no fiber switched. The write is made on the spot;
+/// other threads run meanwhile.
 fn io_pwrite(this: VALUE, args: Args) -> Outcome {
+    if !thread::has_gvl() {
+        return Ok(pwrite_without_gvl(args));
+    }
     let request = Request::parse(args, true)?;
     if !sys::is_seekable(request.fd) {
         return failure(-libc::ESPIPE, 0);
     }
     write(this, &request)
+}
+
+/// `(io, buffer, from, length, offset)` as core made them: an open IO, a buffer around memory that
+/// core keeps, and small Integers.
+fn pwrite_without_gvl(args: Args) -> VALUE {
+    let (buffer, from) = (args.get(1), value::fixnum(args.get(2)).unwrap_or(0));
+    let bytes = crate::ruby::buffer::peek(buffer);
+    let fd = io::descriptor_or_unwind(args.get(0));
+    // SAFETY: core keeps the memory until the hook returns.
+    let written = unsafe { libc::pwrite(fd, bytes.0.cast(), bytes.1, from) };
+    let result = i64::try_from(written).unwrap_or(-1);
+    value::from_fixnum(if result < 0 { -i64::from(sys::errno()) } else { result })
 }
 
 /// Waits for events on a descriptor: those that came, 0 past the deadline.

@@ -1,0 +1,102 @@
+# frozen_string_literal: true
+
+require "open3"
+require_relative "support/tcp_clients"
+
+# Runs every program in examples/ the way its header says. The demonstration (examples/demo*) is
+# run by bin/demo.
+RSpec.describe "the examples" do
+  include SpecSupport::TCPClients
+
+  folder = File.expand_path("../examples", __dir__)
+  names = Dir.children(folder).grep(/\.rb\z/) - ["demo.rb"]
+
+  define_method(:source_of) { |name| File.read(File.join(folder, name)) }
+
+  # Starts a server that says on its first line which port it got, and yields that.
+  def serve(name, *arguments)
+    spawn_ruby(source_of(name), *arguments) do |program|
+      yield Integer(program.stdout[/port (\d+)/, 1]), program
+    end
+  end
+
+  def answer_of(port, question = "")
+    TCPSocket.open("127.0.0.1", port) do |socket|
+      socket.write(question)
+      socket.close_write
+      socket.read
+    end
+  end
+
+  def expect_echo(port, program)
+    expect(wrong_echoes(port, clients: 20, bytes: 100_000)).to eq([]), program.report
+    expect(answer_of(port, "hello\n")).to eq("hello\n"), program.report
+  end
+
+  drivers = {
+    "echo_server.rb" => lambda do
+      serve("echo_server.rb", 0) do |port, program|
+        expect_echo(port, program)
+        expect(netcat(port, "hello\n")).to eq("hello\n")
+        program.wait_for_line(/^6 bytes echoed/)
+      end
+    end,
+
+    "machine_echo.rb" => lambda do
+      serve("machine_echo.rb", 0) do |port, program|
+        expect_echo(port, program)
+        program.kill(:INT)
+        expect(program.wait(5)).to be_success, program.report
+        expect(program.stdout).to include("total_ops"), program.report
+      end
+    end,
+
+    "tcp_proxy.rb" => lambda do
+      with_server(method(:large_answer)) do |destination|
+        serve("tcp_proxy.rb", 0, "127.0.0.1:#{destination}") do |port, program|
+          answer = answer_of(port, "request")
+          expected = "request".b + random_bytes(SpecSupport::TCPClients::LARGE, 7)
+          expect(answer == expected).to be(true), program.report
+          program.wait_for_line(/^7 bytes there, #{expected.bytesize} bytes back/)
+        end
+      end
+    end,
+
+    "send_file.rb" => lambda do
+      Dir.mktmpdir do |temporary|
+        path = File.join(temporary, "file")
+        File.binwrite(path, random_bytes(1_000_000, 1))
+        %w[loop fibers double_splice].each do |way|
+          serve("send_file.rb", 0, path, way) do |port, program|
+            answers = Array.new(5) { Thread.new { answer_of(port) } }.map(&:value)
+            expect(answers.all?(File.binread(path))).to be(true), "#{way}: #{program.report}"
+          end
+        end
+      end
+    end,
+
+    "concurrent_http.rb" => lambda do
+      outcome = ruby_program(source_of("concurrent_http.rb"), timeout: 20)
+      expect(outcome).to be_success, outcome.to_s
+      expect(outcome.stdout.lines.grep(/: 200, \d+ bytes$/).size).to eq(10), outcome.to_s
+      expect(outcome.stdout[/worked on (\d+) at once/, 1].to_i).to be > 1
+    end
+  }
+
+  names.sort.each do |name|
+    it "#{name} does what it says", time_limit: 60 do
+      driver = drivers.fetch(name) { raise "nobody knows how to run #{name}: add a driver to #{__FILE__}" }
+      instance_exec(&driver)
+    end
+  end
+
+  it "are all there" do
+    expect(drivers.keys - names).to eq([])
+  end
+
+  names.each do |name|
+    it "#{name} tells how to try it" do
+      expect(source_of(name)).to match(%r{^#   ruby -I lib examples/#{name}})
+    end
+  end
+end

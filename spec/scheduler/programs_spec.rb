@@ -1,0 +1,241 @@
+# frozen_string_literal: true
+
+require "digest"
+require "net/http"
+require "openssl"
+require "socket"
+require_relative "../support/scheduled"
+
+RSpec.describe "UM::FiberScheduler: programs" do
+  let(:server) { TCPServer.new("127.0.0.1", 0) }
+  let(:port) { server.local_address.ip_port }
+
+  before { port }
+  after { server.close }
+
+  # Reads one request's head from a connection; the body too, where its length is given.
+  def read_request(peer)
+    head = +""
+    while (line = peer.gets)
+      break if line == "\r\n"
+
+      head << line
+    end
+    length = head[/^content-length: (\d+)/i, 1].to_i
+    [head, peer.read(length)]
+  end
+
+  def respond(peer, body) = peer.write("HTTP/1.1 200 OK\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}")
+
+  describe "Net::HTTP" do
+    it "has 50 requests open at a time" do
+      open = 0
+      serve = lambda do |peer|
+        head, = read_request(peer)
+        open += 1
+        sleep(0.001) until open == 50 # answered when all of them have come
+        respond(peer, head[/GET (\S+)/, 1])
+        peer.close
+      end
+      accepting = -> { 50.times { server.accept.then { |peer| Fiber.schedule { serve.call(peer) } } } }
+      fetching = Array.new(50) { |number| -> { Net::HTTP.get("127.0.0.1", "/#{number}", port) } }
+      _, *bodies = in_fibers(accepting, *fetching)
+      expect(bodies).to eq((0...50).map { |number| "/#{number}" })
+    end
+
+    it "keeps connections alive, and posts" do
+      accepting = lambda do
+        peer = server.accept
+        3.times { read_request(peer).last.then { |body| respond(peer, body.reverse) } }
+        peer.close
+      end
+      posting = lambda do
+        Net::HTTP.start("127.0.0.1", port) do |http|
+          %w[abc def ghi].map { |text| http.post("/", text).body }
+        end
+      end
+      expect(in_fibers(posting, accepting).first).to eq(%w[cba fed ihg])
+    end
+
+    it "times out while it reads, and while it connects" do
+      listening = Socket.new(:INET, :STREAM).tap { |socket| socket.bind(Addrinfo.tcp("127.0.0.1", 0)) }
+      listening.listen(0)
+      results = in_fiber do
+        http = Net::HTTP.new("127.0.0.1", listening.local_address.ip_port)
+        http.read_timeout = 0.01
+        http.max_retries = 0
+        error_of { http.get("/") }
+      end
+      listening.close
+      expect(results).to be_a(Net::ReadTimeout)
+    end
+
+    it "gets a big body" do
+      body = Random.bytes(3_000_000)
+      accepting = lambda do
+        peer = server.accept
+        read_request(peer)
+        respond(peer, body)
+        peer.close
+      end
+      _, received = in_fibers(accepting, -> { Net::HTTP.get("127.0.0.1", "/", port) })
+      expect(Digest::SHA256.digest(received)).to eq(Digest::SHA256.digest(body))
+    end
+  end
+
+  describe "OpenSSL" do
+    let(:key) { OpenSSL::PKey::EC.generate("prime256v1") }
+    let(:certificate) do
+      OpenSSL::X509::Certificate.new.tap do |made|
+        made.version = 2
+        made.serial = 1
+        made.subject = made.issuer = OpenSSL::X509::Name.parse("/CN=localhost")
+        made.public_key = key
+        made.not_before = Time.now - 3600
+        made.not_after = Time.now + 3600
+        made.sign(key, "SHA256")
+      end
+    end
+    let(:server_context) do
+      OpenSSL::SSL::SSLContext.new.tap do |context|
+        context.cert = certificate
+        context.key = key
+      end
+    end
+    let(:client_context) do
+      OpenSSL::SSL::SSLContext.new.tap do |context|
+        context.verify_mode = OpenSSL::SSL::VERIFY_PEER
+        context.cert_store = OpenSSL::X509::Store.new.tap { |store| store.add_cert(certificate) }
+      end
+    end
+
+    def connect
+      OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", port), client_context).tap do |socket|
+        socket.sync_close = true
+        socket.connect
+      end
+    end
+
+    before { [server_context, client_context] }
+
+    it "speaks TLS between two fibers" do
+      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
+      request, answer = in_fibers(
+        lambda {
+          peer = listening.accept
+          peer.gets.tap { |line| peer.puts(line.upcase) && peer.close }
+        },
+        lambda {
+          client = connect
+          client.puts("hello")
+          client.gets.tap { client.close }
+        }
+      )
+      expect([request, answer]).to eq(["hello\n", "HELLO\n"])
+    end
+
+    it "moves megabytes both ways at a time" do
+      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
+      data = Random.bytes(1_000_000)
+      echoed = in_fibers(
+        lambda {
+          peer = listening.accept
+          received = 0
+          while received < data.bytesize
+            piece = peer.readpartial(16_384)
+            received += piece.bytesize
+            peer.write(piece)
+          end
+          peer.close
+        },
+        lambda {
+          client = connect
+          Fiber.schedule { client.write(data) }
+          client.read.tap { client.close }
+        }
+      ).last
+      expect(Digest::SHA256.digest(echoed)).to eq(Digest::SHA256.digest(data))
+    end
+
+    it "serves HTTPS to ten clients" do
+      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
+      accepting = lambda do
+        10.times do
+          peer = listening.accept
+          Fiber.schedule do
+            head, = read_request(peer)
+            respond(peer, head[/GET (\S+)/, 1])
+            peer.close
+          end
+        end
+      end
+      fetching = Array.new(10) do |number|
+        lambda do
+          http = Net::HTTP.new("localhost", port)
+          http.ipaddr = "127.0.0.1"
+          http.use_ssl = true
+          http.cert_store = OpenSSL::X509::Store.new.tap { |store| store.add_cert(certificate) }
+          http.get("/#{number}").body
+        end
+      end
+      _, *bodies = in_fibers(accepting, *fetching)
+      expect(bodies).to eq((0...10).map { |number| "/#{number}" })
+    end
+  end
+
+  it "runs an echo server and its clients" do
+    serve = lambda do
+      20.times do
+        peer = server.accept
+        Fiber.schedule do
+          while (line = peer.gets)
+            peer.write(line)
+          end
+          peer.close
+        end
+      end
+    end
+    clients = Array.new(20) do |number|
+      lambda do
+        client = TCPSocket.new("127.0.0.1", port)
+        lines = Array.new(20) { |round| client.puts("#{number} #{round}") || client.gets }
+        client.close
+        lines.map(&:chomp) == (0...20).map { |round| "#{number} #{round}" }
+      end
+    end
+    _, *correct = in_fibers(serve, *clients)
+    expect(correct).to eq([true] * 20)
+  end
+
+  it "runs a chain of pipes" do
+    pipes = Array.new(20) { IO.pipe }
+    stages = pipes.each_cons(2).map do |(reader, _), (_, writer)|
+      lambda do
+        while (line = reader.gets)
+          writer.puts(line.to_i + 1)
+        end
+        writer.close
+      end
+    end
+    feed = lambda do
+      100.times { |number| pipes.first.last.puts(number) }
+      pipes.first.last.close
+    end
+    *_, numbers = in_fibers(feed, *stages, -> { pipes.last.first.each_line.map(&:to_i) })
+    pipes.each { |pair| pair.first.close }
+    expect(numbers).to eq((19...119).to_a)
+  end
+
+  it "runs the first program of the documentation" do
+    outcome = ruby_program(<<~'RUBY')
+      require "uringmachine"
+      require "socket"
+
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      server = TCPServer.new("127.0.0.1", 0)
+      Fiber.schedule { server.accept.then { |peer| peer.puts("hello"); peer.close } }
+      Fiber.schedule { puts TCPSocket.new("127.0.0.1", server.local_address.ip_port).gets }
+    RUBY
+    expect([outcome.stdout, outcome.stderr, outcome.status.exitstatus]).to eq(["hello\n", "", 0])
+  end
+end

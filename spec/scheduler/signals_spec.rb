@@ -1,0 +1,132 @@
+# frozen_string_literal: true
+
+require_relative "../support/scheduled"
+
+RSpec.describe "UM::FiberScheduler: signals" do
+  # What every program here begins with: fibers that wait in all ways that there are.
+  waiting = <<~'RUBY'
+    require "uringmachine"
+    $stdout.sync = true
+    Fiber.set_scheduler(UM::FiberScheduler.new)
+    READER, WRITER = IO.pipe
+    Fiber.schedule { sleep }
+    Fiber.schedule { sleep(600) }
+    Fiber.schedule { READER.read(1) }
+    Fiber.schedule { READER.wait_readable }
+    Fiber.schedule { IO.select([READER]) }
+    Fiber.schedule { Thread::Queue.new.pop }
+  RUBY
+
+  # Starts the program, sends the signal when it says "ready", and gives what it left behind.
+  def signalled(program, *signals)
+    spawn_ruby(program) do |running|
+      running.wait_for_line(/ready/)
+      signals.each_with_index do |signal, index|
+        running.wait_for_line(/signal #{index}/) if index.positive?
+        running.kill(signal)
+      end
+      status = running.wait(10 * SpecSupport::GCMode.slowdown)
+      raise "it went on; #{running.report}" unless status
+
+      [running.stdout.lines.map(&:chomp) - ["ready"], status, running.stderr]
+    end
+  end
+
+  it "lets ctrl-C reach the main fiber at once while everything waits" do
+    lines, status, = signalled(<<~RUBY, :INT)
+      #{waiting}
+      begin
+        puts "ready"
+        Fiber.scheduler.run
+      rescue Interrupt
+        puts "interrupted on the main fiber: \#{Fiber.current.blocking?}"
+        exit!(3)
+      end
+    RUBY
+    expect([lines, status.exitstatus]).to eq([["interrupted on the main fiber: true"], 3])
+  end
+
+  it "ends the program by ctrl-C while the scheduler closes" do
+    _, status, stderr = signalled("#{waiting}\nputs 'ready'\n", :INT)
+    expect([status.termsig, stderr]).to match([Signal.list["INT"], /Interrupt/])
+  end
+
+  it "ends the program by SIGTERM while the scheduler closes" do
+    _, status, = signalled("#{waiting}\nputs 'ready'\n", :TERM)
+    expect(status.termsig).to eq(Signal.list["TERM"])
+  end
+
+  it "runs trap handlers at once, and goes on waiting" do
+    lines, status, = signalled(<<~RUBY, :USR1, :USR1, :TERM)
+      #{waiting}
+      count = -1
+      trap(:USR1) { puts "signal \#{count += 1}", "signal \#{count + 1}" }
+      trap(:TERM) { puts "ended"; exit!(4) }
+      puts "ready"
+    RUBY
+    expect(lines).to eq(["signal 0", "signal 1", "signal 1", "signal 2", "ended"])
+    expect(status.exitstatus).to eq(4)
+  end
+
+  it "lets a trap handler wake a fiber through a queue" do
+    lines, status, = signalled(<<~'RUBY', :USR1)
+      require "uringmachine"
+      $stdout.sync = true
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      queue = Thread::Queue.new
+      trap(:USR1) { queue << :signal }
+      Fiber.schedule { puts "ready"; puts queue.pop }
+    RUBY
+    expect([lines, status.exitstatus]).to eq([["signal"], 0])
+  end
+
+  it "lets a trap handler wake a fiber through a pipe" do
+    lines, status, = signalled(<<~'RUBY', :USR1)
+      require "uringmachine"
+      $stdout.sync = true
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      reader, writer = IO.pipe
+      trap(:USR1) { writer.write_nonblock("!") }
+      Fiber.schedule { puts "ready"; puts reader.readpartial(10) }
+    RUBY
+    expect([lines, status.exitstatus]).to eq([["!"], 0])
+  end
+
+  it "does not disturb reads and writes" do
+    reader, writer = IO.pipe
+    previous = trap(:USR2) { nil }
+    pelting = Thread.new { 200.times { Process.kill(:USR2, Process.pid) && sleep(0.0002) } }
+    data = "x" * 3_000_000
+    _, size = in_fibers(-> { writer.write(data).then { writer.close } }, -> { reader.read.size })
+    pelting.join
+    trap(:USR2, previous || "DEFAULT")
+    reader.close
+    expect(size).to eq(data.size)
+  end
+
+  it "leaves the timers right after many signals" do
+    previous = trap(:USR2) { nil }
+    pelting = Thread.new { 50.times { Process.kill(:USR2, Process.pid) && sleep(0.0005) } }
+    order = []
+    in_fibers(*[40, 5, 20].map { |milliseconds| -> { sleep(milliseconds / 1000.0).then { order << milliseconds } } })
+    pelting.join
+    trap(:USR2, previous || "DEFAULT")
+    expect(order).to eq([5, 20, 40])
+  end
+
+  it "ends the program by ctrl-C while a fiber waits for a process" do
+    lines, status, = signalled(<<~'RUBY', :INT)
+      require "uringmachine"
+      $stdout.sync = true
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      Fiber.schedule { puts "ready"; system("sleep 600") }
+      begin
+        Fiber.scheduler.run
+      rescue Interrupt
+        puts "interrupted"
+        exit!(5)
+      end
+    RUBY
+    expect([lines, status.exitstatus]).to eq([["interrupted"], 5])
+  end
+end
