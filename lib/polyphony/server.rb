@@ -12,7 +12,19 @@ module Polyphony
     def accept_loop(&)
       raise ArgumentError, "no block given" unless block_given?
 
-      Polyphony.accept_each(self, connection_class, &)
+      @accept_loops = (@accept_loops || 0) + 1
+      begin
+        Polyphony.accept_each(self, connection_class, &)
+      ensure
+        @accept_loops -= 1
+      end
+    end
+
+    # Ends the loops on this socket as well: the kernel would go on accepting for them.
+    # @return [nil]
+    def close
+      shutdown(::Socket::SHUT_RD) if @accept_loops&.positive? && !closed?
+      super
     end
   end
 end

@@ -397,13 +397,6 @@ RSpec.describe UM, "fibers" do
       expect(pending).to eq(0)
     end
 
-    it "delivers a timeout's value to what waits inside an Enumerator's next" do
-      other = machine.spin { machine.sleep(0.02) }
-      enumerator = Enumerator.new { |yielder| yielder << machine.sleep(1) }
-      expect(machine.timeout(0.001, :late) { enumerator.next }).to eq(:late)
-      expect(machine.join(other)).to eq(0.02)
-    end
-
     it "delivers a timeout's exception to a Fiber started by resume" do
       fiber = Fiber.new { machine.sleep(1) }
       expect { machine.timeout(0.001, RuntimeError) { fiber.resume } }.to raise_error(RuntimeError)

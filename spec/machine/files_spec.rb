@@ -48,7 +48,8 @@ RSpec.describe UM, "files and pipes" do
 
     it "waits for the other side of a FIFO" do
       [File::RDONLY, File::WRONLY].each do |flags|
-        expect(machine.timeout(0.005, :waited) { keep(machine.open(fifo, flags)) }).to eq(:waited)
+        path = fifo
+        expect(machine.timeout(0.005, :waited) { machine.open(path, flags) }).to eq(:waited)
         FileUtils.rm(fifo)
       end
     end

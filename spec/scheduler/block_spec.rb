@@ -17,7 +17,7 @@ RSpec.describe "UM::FiberScheduler: waiting for fibers and threads" do
 
     it "serves the waiting fibers in order" do
       queue = Thread::Queue.new
-      *received, _ = in_fibers(*Array.new(5) { -> { queue.pop } }, -> { 5.times { |number| queue << number } })
+      *received, _ = in_fibers(Array.new(5) { -> { queue.pop } }, -> { 5.times { |number| queue << number } })
       expect(received).to eq([0, 1, 2, 3, 4])
     end
 
@@ -57,7 +57,7 @@ RSpec.describe "UM::FiberScheduler: waiting for fibers and threads" do
 
     it "wakes waiters when it closes" do
       queue = Thread::Queue.new
-      *values, _ = in_fibers(*Array.new(3) { -> { [queue.pop] } }, -> { queue.close })
+      *values, _ = in_fibers(Array.new(3) { -> { [queue.pop] } }, -> { queue.close })
       expect(values).to eq([[nil]] * 3)
     end
 
@@ -320,7 +320,7 @@ RSpec.describe "UM::FiberScheduler: waiting for fibers and threads" do
     it "are joined by several fibers" do
       gate = Thread::Queue.new
       thread = Thread.new { gate.pop }
-      *values, _ = in_fibers(*Array.new(5) { -> { thread.value } }, -> { gate << :open })
+      *values, _ = in_fibers(Array.new(5) { -> { thread.value } }, -> { gate << :open })
       expect(values).to eq([:open] * 5)
     end
 
@@ -375,7 +375,7 @@ RSpec.describe "UM::FiberScheduler: waiting for fibers and threads" do
       values = in_fiber do
         ended = Fiber.schedule { nil }
         scheduler = Fiber.scheduler
-        [scheduler.unblock(:x, ended), scheduler.unblock(:x, Fiber.current), error_of { 2.times { sleep(0) } }]
+        [scheduler.unblock(:x, ended), scheduler.unblock(:x, Fiber.current), error_of { sleep(0) }]
       end
       expect(values).to eq([true, true, nil])
     end
@@ -403,7 +403,7 @@ RSpec.describe "UM::FiberScheduler: waiting for fibers and threads" do
       Dir.mktmpdir do |folder|
         File.write("#{folder}/slow_feature.rb", "sleep 0.01\nmodule SlowFeature; LOADED = true; end\n")
         Object.autoload(:SlowFeature, "#{folder}/slow_feature.rb")
-        values = in_fibers(*Array.new(5) { -> { SlowFeature::LOADED } })
+        values = in_fibers(Array.new(5) { -> { SlowFeature::LOADED } })
         $LOADED_FEATURES.delete("#{folder}/slow_feature.rb")
         Object.send(:remove_const, :SlowFeature)
         expect(values).to eq([true] * 5)

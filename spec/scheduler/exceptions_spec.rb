@@ -4,7 +4,9 @@ require "socket"
 require_relative "../support/scheduled"
 
 RSpec.describe "UM::FiberScheduler: exceptions that end a fiber" do
-  def outcome_of(program) = ruby_program("require 'uringmachine'\nFiber.set_scheduler(UM::FiberScheduler.new)\n#{program}")
+  def outcome_of(program)
+    ruby_program("require 'uringmachine'\nFiber.set_scheduler(UM::FiberScheduler.new)\n#{program}")
+  end
 
   it "are raised when the thread is joined, the first one of several" do
     others = 0
@@ -192,15 +194,17 @@ RSpec.describe "UM::FiberScheduler: exceptions that end a fiber" do
     end
 
     it "end the program: Interrupt raised in a fiber" do
-      outcome = outcome_of("Fiber.schedule { sleep(0.001); raise Interrupt }\nFiber.scheduler.run\nputs 'never'\n")
+      outcome = outcome_of(<<~'RUBY')
+        Fiber.schedule { sleep(0.001); raise Interrupt }
+        Fiber.scheduler.run
+        puts "never"
+      RUBY
       expect([outcome.stdout, outcome.status.termsig]).to eq(["", Signal.list["INT"]])
     end
 
-    it "end a thread as they do without a scheduler" do
-      status = nil
+    it "are not needed to end a thread: Thread.exit in a fiber" do
       thread = scheduler_thread { Fiber.schedule { sleep(0).then { Thread.exit } } }
-      status = thread.join(10)&.status
-      expect(status).to be(false)
+      expect(thread.join(10)&.status).to be(false)
     end
   end
 
@@ -252,8 +256,9 @@ RSpec.describe "UM::FiberScheduler: exceptions that end a fiber" do
   describe "fiber_interrupt" do
     it "raises in a fiber that waits, for each kind of wait" do
       left, right = UNIXSocket.pair
-      waits = [-> { sleep }, -> { left.read(1) }, -> { left.wait_readable }, -> { IO.select([left]) },
-               -> { Thread::Queue.new.pop }, -> { Thread::Mutex.new.then { |lock| lock.synchronize { lock.sleep } } }]
+      lock = Thread::Mutex.new
+      waits = [-> { sleep }, -> { left.read(1) }, -> { left.wait_readable }, -> { IO.select([left, right]) },
+               -> { Thread::Queue.new.pop }, -> { lock.synchronize { lock.sleep } }]
       messages = waits.map do |wait|
         fiber = nil
         in_fibers(

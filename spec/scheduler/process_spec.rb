@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "English"
 require "open3"
 require "rbconfig"
 require_relative "../support/scheduled"
@@ -16,7 +17,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
   it "waits for a process, while others run" do
     pid, gate = waiting_shell("exit 3")
     status, turns = in_fibers(
-      -> { Process.wait(pid).then { [$?.pid, $?.exitstatus] } },
+      -> { Process.wait(pid).then { [$CHILD_STATUS.pid, $CHILD_STATUS.exitstatus] } },
       -> { Array.new(3) { sleep 0 }.size.tap { gate.puts } }
     )
     gate.close
@@ -44,7 +45,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
   it "waits for any child in several fibers, each child once" do
     shells = Array.new(3) { waiting_shell }
     *found, _ = in_fibers(
-      *Array.new(3) { -> { Process.wait } },
+      Array.new(3) { -> { Process.wait } },
       -> { shells.each { |_, gate| sleep(0).then { gate.puts } } }
     )
     shells.each { |_, gate| gate.close }
@@ -75,7 +76,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
     status = in_fiber do
       pid = spawn("kill -TERM $$")
       Process.wait(pid)
-      $?
+      $CHILD_STATUS
     end
     expect([status.signaled?, status.termsig, status.exitstatus]).to eq([true, Signal.list["TERM"], nil])
   end
@@ -109,7 +110,10 @@ RSpec.describe "UM::FiberScheduler: processes" do
     pid, gate = waiting_shell("exit 5")
     fiber = nil
     results, = in_fibers(
-      -> { (fiber = Fiber.current) && [error_of { Process.wait(pid) }.message, Process.wait2(pid).last.exitstatus] },
+      lambda {
+        fiber = Fiber.current
+        [error_of { Process.wait(pid) }.message, Process.wait2(pid).last.exitstatus]
+      },
       -> { Fiber.scheduler.fiber_interrupt(fiber, RuntimeError.new("stop")).then { sleep(0) && gate.puts } }
     )
     gate.close
@@ -122,16 +126,17 @@ RSpec.describe "UM::FiberScheduler: processes" do
   end
 
   it "keeps $? of each thread" do
-    own = in_fiber { Process.wait(spawn("exit 7")) && $?.exitstatus }
+    own = in_fiber { Process.wait(spawn("exit 7")) && $CHILD_STATUS.exitstatus }
     expect(own).to eq(7)
   end
 
   describe "system" do
     it "gives true, false or nil, and sets $?" do
       results = in_fiber do
-        [system("exit 0"), $?.exitstatus, system("exit 3"), $?.exitstatus, system("/nonexistent/program")]
+        codes = ["exit 0", "exit 3"].map { |command| [system(command), $CHILD_STATUS.exitstatus] }
+        codes << system("/nonexistent/program")
       end
-      expect(results).to eq([true, 0, false, 3, nil])
+      expect(results).to eq([[true, 0], [false, 3], nil])
     end
 
     it "raises with exception: true" do
@@ -148,7 +153,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
 
   describe "backticks" do
     it "give the output and set $?" do
-      expect(in_fiber { [`printf abc; exit 2`, $?.exitstatus] }).to eq(["abc", 2])
+      expect(in_fiber { [`printf abc; exit 2`, $CHILD_STATUS.exitstatus] }).to eq(["abc", 2])
     end
 
     it "give much output" do
@@ -175,7 +180,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
     end
 
     it "sets $? when it is closed" do
-      status = in_fiber { IO.popen("exit 9").close.then { $?.exitstatus } }
+      status = in_fiber { IO.popen("exit 9").close.then { $CHILD_STATUS.exitstatus } }
       expect(status).to eq(9)
     end
 
@@ -191,7 +196,7 @@ RSpec.describe "UM::FiberScheduler: processes" do
     end
 
     it "runs many at a time" do
-      texts = in_fibers(*Array.new(20) { |number| -> { IO.popen(["echo", number.to_s], &:read) } })
+      texts = in_fibers(Array.new(20) { |number| -> { IO.popen(["echo", number.to_s], &:read) } })
       expect(texts).to eq((0...20).map { |number| "#{number}\n" })
     end
   end

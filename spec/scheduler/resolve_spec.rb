@@ -11,7 +11,8 @@ RSpec.describe "UM::FiberScheduler: names of hosts" do
   end
 
   it "finds the names of /etc/hosts as a blocking lookup does" do
-    names = File.readlines("/etc/hosts").map { |line| line.sub(/#.*/, "").split.drop(1) }.flatten.uniq.first(5)
+    lines = File.readlines("/etc/hosts").map { |line| line.sub(/#.*/, "").split }
+    names = lines.flat_map { |line| line.drop(1) }.uniq.first(5)
     blocking = names.map { |name| addresses(name, 80).sort }
     expect(in_fiber { names.map { |name| addresses(name, 80).sort } }).to eq(blocking)
     expect(blocking).not_to be_empty
@@ -19,8 +20,9 @@ RSpec.describe "UM::FiberScheduler: names of hosts" do
 
   it "raises Socket::ResolutionError for an unknown name" do
     errors = in_fiber do
-      [error_of { addresses("no-such-host.invalid", 80) }, error_of { TCPSocket.new("no-such-host.invalid", 80) },
-       error_of { Socket.tcp("no-such-host.invalid", 80) }]
+      name = "no-such-host.invalid"
+      [-> { addresses(name, 80) }, -> { TCPSocket.new(name, 80) }, -> { Socket.tcp(name, 80) }]
+        .map { |lookup| error_of(&lookup) }
     end
     expect(errors).to all(be_a(Socket::ResolutionError))
   end
@@ -46,20 +48,23 @@ RSpec.describe "UM::FiberScheduler: names of hosts" do
   it "connects by name" do
     server = TCPServer.new("127.0.0.1", 0)
     port = server.local_address.ip_port
-    text, = in_fibers(-> { TCPSocket.open("localhost", port, &:read) }, -> { server.accept.tap { |peer| peer << "x" }.close })
+    text, = in_fibers(
+      -> { TCPSocket.open("localhost", port, &:read) },
+      -> { server.accept.tap { |peer| peer << "x" }.close }
+    )
     server.close
     expect(text).to eq("x")
   end
 
   it "looks up in many fibers at a time" do
-    found = in_fibers(*Array.new(30) { -> { addresses("localhost", 80, :INET) } })
+    found = in_fibers(Array.new(30) { -> { addresses("localhost", 80, :INET) } })
     expect(found).to eq([["127.0.0.1"]] * 30)
   end
 
   it "gives strings, none for an unknown name, when called directly" do
-    found = in_fiber { [Fiber.scheduler.address_resolve("localhost"), Fiber.scheduler.address_resolve("no-such.invalid")] }
+    found = in_fiber { %w[localhost no-such.invalid].map { |name| Fiber.scheduler.address_resolve(name) } }
     expect(found.first).to include("127.0.0.1").or include("::1")
-    expect(found.last).to satisfy { |list| list.nil? || list.empty? }
+    expect([nil, []]).to include(found.last)
   end
 
   it "is not asked for the scope of a link-local address" do

@@ -3,6 +3,7 @@
 require "socket"
 require_relative "../support/scheduled"
 
+# rubocop:disable Lint/IncompatibleIoSelectWithFiberScheduler
 RSpec.describe "UM::FiberScheduler: IO.select" do
   let!(:pipes) { Array.new(3) { IO.pipe } }
   let(:readers) { pipes.map(&:first) }
@@ -103,7 +104,7 @@ RSpec.describe "UM::FiberScheduler: IO.select" do
 
   it "raises for what is no IO, or closed" do
     readers[2].close
-    errors = in_fiber { [error_of { IO.select([1]) }, error_of { IO.select(1) }, error_of { IO.select([readers[2]]) }] }
+    errors = in_fiber { [[1], 1, [readers[2]]].map { |list| error_of { IO.select(list) } } }
     expect(errors.map(&:class)).to eq([TypeError, TypeError, IOError])
   end
 
@@ -127,7 +128,9 @@ RSpec.describe "UM::FiberScheduler: IO.select" do
   end
 
   it "waits in several fibers for the same descriptor" do
-    *results, _ = in_fibers(*Array.new(5) { -> { IO.select(readers) } }, -> { sleep(0).then { writers[0] << "x" } })
+    waiting = Array.new(5) { -> { IO.select(readers) } }
+    *results, _ = in_fibers(waiting, -> { sleep(0).then { writers[0] << "x" } })
     expect(names(results)).to eq([[[:r0], [], []]] * 5)
   end
 end
+# rubocop:enable Lint/IncompatibleIoSelectWithFiberScheduler

@@ -108,7 +108,8 @@ RSpec.describe "UM::FiberScheduler: signals" do
     previous = trap(:USR2) { nil }
     pelting = Thread.new { 50.times { Process.kill(:USR2, Process.pid) && sleep(0.0005) } }
     order = []
-    in_fibers(*[40, 5, 20].map { |milliseconds| -> { sleep(milliseconds / 1000.0).then { order << milliseconds } } })
+    bodies = [40, 5, 20].map { |duration| -> { sleep(duration / 1000.0).then { order << duration } } }
+    in_fibers(bodies)
     pelting.join
     trap(:USR2, previous || "DEFAULT")
     expect(order).to eq([5, 20, 40])

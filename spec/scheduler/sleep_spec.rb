@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "English"
 require_relative "../support/scheduled"
 
 RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
@@ -91,7 +92,9 @@ RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
     end
 
     it "returns the fiber, ended if it never had to wait" do
-      fibers = in_fiber { [Fiber.schedule { :done }, Fiber.schedule { sleep 0 }].map { |fiber| [fiber.class, fiber.alive?] } }
+      fibers = in_fiber do
+        [Fiber.schedule { :done }, Fiber.schedule { sleep 0 }].map { |fiber| [fiber.class, fiber.alive?] }
+      end
       expect(fibers).to eq([[Fiber, false], [Fiber, true]])
     end
 
@@ -142,13 +145,14 @@ RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
     end
 
     it "keeps fiber-local variables apart" do
-      values = in_fibers(*(1..3).map do |number|
+      bodies = (1..3).map do |number|
         lambda do
           Thread.current[:number] = number
           sleep 0
           Thread.current[:number]
         end
-      end)
+      end
+      values = in_fibers(bodies)
       expect(values).to eq([1, 2, 3])
     end
 
@@ -156,13 +160,13 @@ RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
     def match_around_wait(text)
       text =~ /./
       sleep 0
-      $~[0]
+      Regexp.last_match(0)
     end
 
     def line_around_wait(reader)
       reader.gets
       sleep 0
-      $_
+      $LAST_READ_LINE
     end
 
     it "keeps $~ and $_ apart" do
@@ -204,12 +208,13 @@ RSpec.describe "UM::FiberScheduler: sleep and Fiber.schedule" do
     end
 
     it "sleeps inside of the enumerator" do
-      values = in_fibers(*[1, 2].map do |start|
-        lambda do
-          numbers = Enumerator.new { |yielder| 3.times { |step| sleep(0.001).then { yielder << (start + (step * 2)) } } }
-          Array.new(3) { numbers.next }
+      bodies = [1, 2].map do |start|
+        numbers = Enumerator.new do |yielder|
+          start.step(by: 2) { |number| sleep(0.001).then { yielder << number } }
         end
-      end)
+        -> { Array.new(3) { numbers.next } }
+      end
+      values = in_fibers(bodies)
       expect(values).to eq([[1, 3, 5], [2, 4, 6]])
     end
 

@@ -24,7 +24,7 @@ RSpec.describe "UM::FiberScheduler: Timeout.timeout" do
     thread = Thread.new { sleep }
     errors = in_fiber do
       [-> { sleep }, -> { sleep(60) }, -> { reader.read(1) }, -> { reader.gets }, -> { reader.wait_readable },
-       -> { IO.select([reader]) }, -> { queue.pop }, -> { thread.join },
+       -> { IO.select([reader, reader]) }, -> { queue.pop }, -> { thread.join },
        -> { reader.recv(1) }].map { |body| error_of { Timeout.timeout(0.005) { body.call } } }
     end
     thread.kill.join
@@ -71,8 +71,8 @@ RSpec.describe "UM::FiberScheduler: Timeout.timeout" do
   end
 
   it "does nothing with nil or 0" do
-    expect(in_fiber { [Timeout.timeout(nil) { sleep(0.001) && 1 }, Timeout.timeout(0) { sleep(0.001) && 2 }] })
-      .to eq([1, 2])
+    values = in_fiber { [nil, 0].map { |limit| Timeout.timeout(limit) { sleep(0.001) && :ran } } }
+    expect(values).to eq(%i[ran ran])
   end
 
   it "can be left by break, throw and exceptions" do
@@ -103,9 +103,10 @@ RSpec.describe "UM::FiberScheduler: Timeout.timeout" do
   end
 
   it "runs in many fibers at a time" do
-    values = in_fibers(*Array.new(100) do |number|
+    bodies = Array.new(100) do |number|
       -> { error_of { Timeout.timeout((number % 5 / 1000.0) + 0.001) { sleep } }.class }
-    end)
+    end
+    values = in_fibers(bodies)
     expect(values).to eq([Timeout::Error] * 100)
   end
 

@@ -33,8 +33,10 @@ module SpecSupport
       end
     end
 
-    # Each block in a fiber of its own, started in this order. Their values.
+    # Each of the procs (or arrays of them) in a fiber of its own, started in this order. Their
+    # values.
     def in_fibers(*bodies, scheduler: UM::FiberScheduler)
+      bodies = bodies.flatten
       values = Array.new(bodies.size, UNFINISHED)
       scheduler_thread(scheduler) do
         bodies.each_with_index { |body, index| Fiber.schedule { values[index] = body.call } }

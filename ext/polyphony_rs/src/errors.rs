@@ -42,14 +42,22 @@ pub(crate) type Outcome<T = VALUE> = Result<T, Raise>;
 
 static UM_ERROR: AtomicU64 = AtomicU64::new(0);
 static UNSUPPORTED_ERROR: AtomicU64 = AtomicU64::new(0);
+static TERMINATE: AtomicU64 = AtomicU64::new(0);
 
-/// Remembers the classes that are defined in Ruby.
-pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE) {
-    for (class, slot) in [(um_error, &UM_ERROR), (unsupported_error, &UNSUPPORTED_ERROR)] {
+/// Remembers the classes of ours: `UM::Error`, `UM::UnsupportedError`, `UM::Terminate`.
+pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE, terminate: VALUE) {
+    let classes =
+        [(um_error, &UM_ERROR), (unsupported_error, &UNSUPPORTED_ERROR), (terminate, &TERMINATE)];
+    for (class, slot) in classes {
         // SAFETY: during initialisation; a registered object never moves.
         unsafe { rb_sys::rb_gc_register_mark_object(class) };
         slot.store(class, Ordering::Relaxed);
     }
+}
+
+/// Whether an exception is `UM::Terminate`: an end that somebody wanted.
+pub(crate) fn is_terminate(exception: VALUE) -> bool {
+    value::kind_of(exception, TERMINATE.load(Ordering::Relaxed))
 }
 
 impl Kind {

@@ -21,9 +21,11 @@ use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let um = ruby.define_class("UringMachine", ruby.class_object())?;
     let error: ExceptionClass = um.define_error("Error", ruby.exception_standard_error())?;
+    let terminate = um.define_error("Terminate", ruby.exception_exception())?;
     let unsupported = um.define_error("UnsupportedError", error)?;
-    errors::init(error.as_raw(), unsupported.as_raw());
+    errors::init(error.as_raw(), unsupported.as_raw(), terminate.as_raw());
     ruby::fiber::init();
+    ruby::frames::init();
     let thread: RClass = ruby.class_object().const_get("Thread")?;
     machine::init(um.as_raw(), thread.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;

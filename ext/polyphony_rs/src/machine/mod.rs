@@ -45,6 +45,7 @@ pub(crate) use files::{CURRENT_POSITION, op_len};
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
 use queues::{Entry, Kind, Queues};
+pub(crate) use sockets::Strays;
 
 /// Default size of the submission queue, in SQEs.
 const DEFAULT_ENTRIES: u32 = 4096;

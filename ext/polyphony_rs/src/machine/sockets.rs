@@ -84,13 +84,24 @@ fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
     if !value::block_given() {
         return Err(Raise::local_jump_error("no block given"));
     }
-    machine.accept_each(op, |fd| value::yield_to_block(value::integer(i64::from(fd))))
+    let each = |fd| value::yield_to_block(value::integer(i64::from(fd)));
+    machine.accept_each(op, Strays::End, each)
 }
 
+/// Why a multishot accept is over.
 enum Ended {
     ByKernel,
     Shutdown,
     Interrupted(VALUE),
+}
+
+/// What a plain value scheduled into an accepting fiber does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strays {
+    /// The loop returns it, as every waiting call of the machine does.
+    End,
+    /// Nothing: a server doesn't end because of a stray wake.
+    GoOn,
 }
 
 impl Machine {
@@ -99,12 +110,13 @@ impl Machine {
     pub(crate) fn accept_each(
         &self,
         op: AcceptMultishot,
+        strays: Strays,
         mut each: impl FnMut(i32) -> Outcome,
     ) -> Outcome {
         loop {
             // SAFETY: the op points to nothing.
             let key = unsafe { self.submit(op, Loan::NONE) }?;
-            let ended = self.each_connection(key, &mut each);
+            let ended = self.each_connection(key, strays, &mut each);
             // Connections that were accepted and not handed out are closed.
             self.abandon(key);
             match ended? {
@@ -118,6 +130,7 @@ impl Machine {
     fn each_connection(
         &self,
         key: polyphony_core::op::OpKey,
+        strays: Strays,
         each: &mut impl FnMut(i32) -> Outcome,
     ) -> Outcome<Ended> {
         loop {
@@ -133,8 +146,10 @@ impl Machine {
                 }
                 Progress::Gone => return Ok(Ended::ByKernel),
                 Progress::Pending | Progress::TimedOut => match self.park_interruptible() {
-                    None => {}
-                    Some(Interruption::Value(value)) => return Ok(Ended::Interrupted(value)),
+                    Some(Interruption::Value(value)) if strays == Strays::End => {
+                        return Ok(Ended::Interrupted(value));
+                    }
+                    Some(Interruption::Value(_)) | None => {}
                     Some(Interruption::Raise(raise)) => return Err(raise),
                 },
             }

@@ -196,7 +196,9 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
         // Before everybody else, also those who wait for the fiber: one of them may be the root.
         machine.schedule_first(machine.root(), exception);
     } else if let Uncaught::Report(scheduler) = spun.uncaught {
-        crate::scheduler::report(scheduler, of, exception);
+        if !crate::errors::is_terminate(exception) {
+            crate::scheduler::report(scheduler, of, exception);
+        }
     }
     spun.finish(exception);
     Ok(NIL)

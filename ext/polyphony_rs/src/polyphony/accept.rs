@@ -4,7 +4,7 @@ use polyphony_core::op::AcceptMultishot;
 use rb_sys::VALUE;
 
 use crate::errors::Outcome;
-use crate::machine::Machine;
+use crate::machine::{Machine, Strays};
 use crate::ruby::method::{define_singleton, method};
 use crate::ruby::{NIL, io, value};
 
@@ -13,7 +13,7 @@ use crate::ruby::{NIL, io, value};
 fn accept_each(_module: VALUE, server: VALUE, class: VALUE) -> Outcome {
     let machine = Machine::of(super::current_machine()?)?;
     let op = AcceptMultishot { fd: io::descriptor(server)?, flags: libc::SOCK_NONBLOCK };
-    machine.accept_each(op, |fd| {
+    machine.accept_each(op, Strays::GoOn, |fd| {
         let number = value::integer(i64::from(fd));
         match value::call(class, c"for_fd", &[number]) {
             Ok(socket) => value::yield_to_block(socket),

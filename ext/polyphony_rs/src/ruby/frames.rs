@@ -1,6 +1,8 @@
 //! Who called.
 
-use std::ffi::CStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rb_sys::VALUE;
 
 use super::NIL;
 use super::value::intern;
@@ -8,19 +10,24 @@ use super::value::intern;
 /// How far up to look: the hook itself, a subclass' hook that calls `super`, and core's method.
 const DEPTH: usize = 3;
 
-/// Whether a method of this name is among the callers next to the running one. For the one thing
-/// that core doesn't tell a hook: whether it may wait. A few frames are looked at, nothing is
-/// allocated.
-pub(crate) fn called_by(method: &CStr) -> bool {
-    let mut frames = [NIL; DEPTH];
-    let mut lines = [0; DEPTH];
+static READ_NONBLOCK: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn init() {
+    READ_NONBLOCK.store(intern(c"read_nonblock"), Ordering::Relaxed);
+}
+
+/// Whether the running hook was called for `read_nonblock`: the one thing that core doesn't tell
+/// a hook is whether it may wait. A few frames are looked at, nothing is allocated.
+pub(crate) fn called_by_read_nonblock() -> bool {
+    let mut frames: [VALUE; DEPTH] = [NIL; DEPTH];
     #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // three
     let depth = DEPTH as i32;
-    // SAFETY: both arrays have as many places as are asked for, and what is written to the first
-    // stays alive as the frames do. The names are those of methods, as one object for each name.
+    // SAFETY: the array has as many places as are asked for, and what is written to it stays
+    // alive as the frames do; no lines are asked for. A name is one object for all methods.
     unsafe {
-        let count = rb_sys::rb_profile_frames(0, depth, frames.as_mut_ptr(), lines.as_mut_ptr());
-        let name = rb_sys::rb_id2str(intern(method));
+        let lines = std::ptr::null_mut();
+        let count = rb_sys::rb_profile_frames(0, depth, frames.as_mut_ptr(), lines);
+        let name = rb_sys::rb_id2str(READ_NONBLOCK.load(Ordering::Relaxed));
         let count = usize::try_from(count).unwrap_or(0).min(DEPTH);
         frames[..count].iter().any(|frame| rb_sys::rb_profile_frame_method_name(*frame) == name)
     }

@@ -131,7 +131,7 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
 fn read(this: VALUE, request: &Request) -> Outcome {
     let machine = machine(this)?;
     // Sockets have a read_nonblock of their own, which asks no hook.
-    if request.minimum == 0 && !io::is_socket(request.io) && frames::called_by(c"read_nonblock") {
+    if request.minimum == 0 && !io::is_socket(request.io) && frames::called_by_read_nonblock() {
         if let Some(result) = read_now(machine, request)? {
             return Ok(result);
         }
@@ -192,6 +192,8 @@ fn write(this: VALUE, request: &Request) -> Outcome {
             piece.loan.release();
             return count(done);
         }
+        // A fiber that never has to wait would keep the others from running.
+        direct = direct && machine.may_go_on();
         if direct {
             // SAFETY: the buffer has that many bytes.
             let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
