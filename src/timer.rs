@@ -3,6 +3,17 @@
 //! Each op has at most one deadline, so a timer is named by its op's slot and the heap keeps one
 //! position per slot: setting, moving and cancelling allocate nothing and leave nothing behind.
 //! Times are nanoseconds of a clock that only the caller knows.
+//!
+//! ```
+//! use polyphony_core::timer::TimerHeap;
+//!
+//! let mut timers = TimerHeap::default();
+//! timers.set(7, 2_000);
+//! timers.set(3, 1_000);
+//! assert_eq!(timers.next_deadline(), Some(1_000));
+//! assert_eq!(timers.pop_expired(1_500), Some(3));
+//! assert_eq!(timers.pop_expired(1_500), None);
+//! ```
 
 const NOWHERE: u32 = u32::MAX;
 const ARITY: usize = 4;

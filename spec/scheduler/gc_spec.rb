@@ -54,7 +54,7 @@ RSpec.describe "UM::FiberScheduler: garbage collection", :gc do
   it "keeps the memory of a read that was interrupted until the kernel lets go" do
     left, right = UNIXSocket.pair
     texts = in_fiber do
-      Array.new(20) do |number|
+      Array.new(10) do |number|
         fiber = Fiber.schedule { error_of { left.read(1000) } }
         sleep 0
         Fiber.scheduler.fiber_interrupt(fiber, RuntimeError.new("stop"))
@@ -64,14 +64,14 @@ RSpec.describe "UM::FiberScheduler: garbage collection", :gc do
       end
     end
     [left, right].each(&:close)
-    expect(texts).to eq((0...20).map { |number| "#{number}\n" })
+    expect(texts).to eq((0...10).map { |number| "#{number}\n" })
   end
 
   it "frees the fibers that have ended" do
     count = -> { SpecSupport::LeakCheck.collect_garbage.then { ObjectSpace.each_object(Fiber).count } }
     before = count.call
-    in_fibers(Array.new(100) { -> { sleep 0 } })
-    expect(count.call - before).to be < 20
+    in_fibers(Array.new(30) { -> { sleep 0 } })
+    expect(count.call - before).to be < 10
   end
 
   it "survives a collection at every allocation" do
@@ -92,9 +92,9 @@ RSpec.describe "UM::FiberScheduler: garbage collection", :gc do
   end
 
   it "survives collecting schedulers that were never closed or used" do
-    100.times { UM::FiberScheduler.new }
+    30.times { UM::FiberScheduler.new }
     expect { 3.times { collect } }.not_to raise_error
     rings = SpecSupport::DescriptorTable.current.count { |_, target| target == SpecSupport::RingCheck::LINK }
-    expect(rings).to be < 20
+    expect(rings).to be < 10
   end
 end

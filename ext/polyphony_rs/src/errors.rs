@@ -115,17 +115,19 @@ impl Raise {
 
     /// The exception object, for storing or scheduling. `Jump` has none.
     pub(crate) fn into_exception(self) -> Option<VALUE> {
-        match self {
-            Self::Exception(exception) => Some(exception),
-            Self::Jump(_) => None,
+        let made = match self {
+            Self::Exception(exception) => return Some(exception),
+            Self::Jump(_) => return None,
             Self::Errno(errno) => {
                 // SAFETY: under protect; no message is passed.
-                protect(|| unsafe { rb_sys::rb_syserr_new(errno, std::ptr::null()) }).ok()
+                protect(|| unsafe { rb_sys::rb_syserr_new(errno, std::ptr::null()) })
             }
-            Self::Error(kind, message) => {
-                let message = utf8(&message);
-                value::instance(kind.class(), &[message]).ok()
-            }
+            Self::Error(kind, message) => value::instance(kind.class(), &[utf8(&message)]),
+        };
+        match made {
+            // An interrupt that came up while the object was made stands in its place.
+            Ok(exception) | Err(Self::Exception(exception)) => Some(exception),
+            Err(_) => None,
         }
     }
 
