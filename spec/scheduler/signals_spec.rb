@@ -46,13 +46,16 @@ RSpec.describe "UM::FiberScheduler: signals" do
     expect([lines, status.exitstatus]).to eq([["interrupted on the main fiber: true"], 3])
   end
 
+  # The main program has come to its end when this fiber goes on after its first wait.
+  ready_in_close = "Fiber.schedule { sleep(0); puts 'ready' }\n"
+
   it "ends the program by ctrl-C while the scheduler closes" do
-    _, status, stderr = signalled("#{waiting}\nputs 'ready'\n", :INT)
+    _, status, stderr = signalled("#{waiting}#{ready_in_close}", :INT)
     expect([status.termsig, stderr]).to match([Signal.list["INT"], /Interrupt/])
   end
 
   it "ends the program by SIGTERM while the scheduler closes" do
-    _, status, = signalled("#{waiting}\nputs 'ready'\n", :TERM)
+    _, status, = signalled("#{waiting}#{ready_in_close}", :TERM)
     expect(status.termsig).to eq(Signal.list["TERM"])
   end
 
