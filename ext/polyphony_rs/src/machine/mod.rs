@@ -30,6 +30,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use polyphony_core::driver::Driver;
+use polyphony_core::error::Cause;
 use polyphony_core::op::{Op, OpKey, Progress};
 use polyphony_core::ring::RingConfig;
 use rb_sys::VALUE;
@@ -221,7 +222,7 @@ impl Machine {
     }
 
     pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
-        let driver = Driver::new(config)?;
+        let driver = open_driver(config)?;
         let wake_fd = driver.waker().as_raw_fd();
         let state = State {
             driver,
@@ -400,6 +401,19 @@ impl Machine {
     /// The fiber that interrupts, `exit` and signals are delivered to.
     pub(crate) fn root(&self) -> VALUE {
         self.root.get()
+    }
+}
+
+/// Opens a ring. Rings of machines that are garbage already are closed when the GC finds them:
+/// where descriptors or lockable memory have run out, it is run first.
+fn open_driver(config: &RingConfig) -> Outcome<Driver<Waiter>> {
+    match Driver::new(config) {
+        Err(error) if matches!(error.cause, Cause::Descriptors | Cause::Memlock(_)) => {
+            // SAFETY: needs the GVL only.
+            unsafe { rb_sys::rb_gc() };
+            Ok(Driver::new(config)?)
+        }
+        opened => Ok(opened?),
     }
 }
 
