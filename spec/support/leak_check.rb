@@ -21,7 +21,10 @@ module SpecSupport
   # first, so machines and IO objects need no closing by hand. An example that is meant to leave
   # something open says `leak_check: false`.
   module LeakCheck
-    TRIES = 5
+    # The GC scans stacks conservatively: a value that looks like a reference keeps a machine until
+    # it is overwritten, so each try goes deeper than the one before.
+    TRIES = 12
+    DEPTH = 64
     # The kernel frees a ring's last parts asynchronously, and threads take a moment to end.
     PAUSE_SECONDS = 0.02
 
@@ -56,7 +59,7 @@ module SpecSupport
         break if leaked.empty?
 
         sleep PAUSE_SECONDS if try.positive?
-        collect_garbage
+        collect_garbage(DEPTH * (try + 1))
         leaked = leaked_since(before)
       end
       raise LeakError, message_for(leaked) unless leaked.empty?
@@ -65,7 +68,7 @@ module SpecSupport
     def leaked_since(before) = DescriptorTable.current - before
 
     # Deeper than the example ran, so that no old reference survives in an unused stack slot.
-    def collect_garbage(depth = 64)
+    def collect_garbage(depth = DEPTH)
       return GC.start if depth.zero?
 
       collect_garbage(depth - 1)
