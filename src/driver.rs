@@ -6,12 +6,12 @@ use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use io_uring::{opcode, squeue, types};
+use io_uring::opcode;
 
 use crate::error::SetupError;
 use crate::fork;
 use crate::offload::Inbox;
-use crate::op::{self, Op, OpKey, OpMemory, OpTable, Progress};
+use crate::op::{self, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress};
 use crate::ring::wait::Wait;
 use crate::ring::wake::Waker;
 use crate::ring::{Capabilities, Ring, RingConfig};
@@ -338,11 +338,8 @@ impl<T> Driver<T> {
     /// The kernel's errno.
     pub fn prepare_wait(&mut self) -> io::Result<Wait> {
         if !self.wake_armed {
-            let poll: squeue::Entry =
-                opcode::PollAdd::new(types::Fd(self.waker.as_raw_fd()), libc::POLLIN as u32)
-                    .multi(true)
-                    .build()
-                    .user_data(op::WAKE);
+            let poll = PollMultishot { fd: self.waker.as_raw_fd(), events: libc::POLLIN as u32 };
+            let poll = poll.build(&mut OpMemory::None).user_data(op::WAKE);
             // SAFETY: a poll points to nothing; the eventfd lives as long as the driver.
             unsafe { self.ring.push(&poll) }?;
             self.wake_armed = true;

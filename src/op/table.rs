@@ -160,11 +160,6 @@ impl<T> OpTable<T> {
         self.slot(key)?.data.as_ref()
     }
 
-    /// The binding's value of an op, to change it.
-    pub fn data_mut(&mut self, key: OpKey) -> Option<&mut T> {
-        self.slot_mut(key)?.data.as_mut()
-    }
-
     /// The memory that the op owns.
     #[must_use]
     pub fn memory(&self, key: OpKey) -> Option<&OpMemory> {

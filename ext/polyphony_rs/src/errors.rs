@@ -7,7 +7,7 @@ use polyphony_core::error::SetupError;
 use rb_sys::VALUE;
 
 use crate::ruby::value::{integer, utf8};
-use crate::ruby::{protect, value};
+use crate::ruby::{protect, typed, value};
 
 /// What a method ends with when it doesn't return.
 pub(crate) enum Raise {
@@ -49,8 +49,7 @@ pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE, terminate: VALUE) 
     let classes =
         [(um_error, &UM_ERROR), (unsupported_error, &UNSUPPORTED_ERROR), (terminate, &TERMINATE)];
     for (class, slot) in classes {
-        // SAFETY: during initialisation; a registered object never moves.
-        unsafe { rb_sys::rb_gc_register_mark_object(class) };
+        typed::keep(class);
         slot.store(class, Ordering::Relaxed);
     }
 }

@@ -488,8 +488,7 @@ fn capabilities(_class: VALUE) -> Outcome {
 
 /// Defines the class's methods.
 pub(crate) fn init(class: VALUE, thread_class: VALUE) {
-    // SAFETY: during initialisation; a registered object never moves.
-    unsafe { rb_sys::rb_gc_register_mark_object(class) };
+    typed::keep(class);
     CLASS.store(class, Ordering::Relaxed);
     registry::init();
     typed::define_allocator::<Machine>(class);

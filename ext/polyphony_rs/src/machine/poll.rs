@@ -7,7 +7,7 @@ use polyphony_core::op::{OpKey, Poll, Progress};
 use rb_sys::VALUE;
 
 use super::files::fd_of;
-use super::{Interruption, Machine, OnInterrupt, Role};
+use super::{Interruption, Machine, OnInterrupt, Role, Waited};
 use crate::errors::{Outcome, Raise, check, integer_or_errno};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, method};
@@ -27,6 +27,29 @@ pub(crate) enum Readiness {
 }
 
 impl Machine {
+    /// Waits for events on one descriptor: those that came; 0 past the deadline, or when the
+    /// fiber was scheduled with a plain value.
+    pub(crate) fn wait_for_events(
+        &self,
+        fd: RawFd,
+        events: i16,
+        deadline: Option<u64>,
+    ) -> Outcome<i32> {
+        // SAFETY: the op points to nothing.
+        let key = unsafe { self.submit(Poll { fd, events: event_mask(events) }, Loan::NONE) }?;
+        if let Some(deadline) = deadline {
+            self.state().borrow_mut().driver.set_deadline(key, deadline);
+        }
+        match self.wait_for(key, OnInterrupt::Abandon) {
+            Waited::Done(result) => check(result),
+            Waited::TimedOut => {
+                self.abandon(key);
+                Ok(0)
+            }
+            Waited::Interrupted(interruption, _) => interruption.conclude().map(|_| 0),
+        }
+    }
+
     /// Waits until at least one descriptor is ready.
     ///
     /// Whatever is ready at once is found by one poll(2) that doesn't wait. The poll ops of the

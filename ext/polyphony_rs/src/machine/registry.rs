@@ -74,9 +74,7 @@ pub(super) fn remove(machine: &Machine) {
 }
 
 pub(super) fn init() {
-    // SAFETY: during initialisation. The registry object lives for ever.
-    unsafe {
-        let registry = typed::wrap(rb_sys::rb_cObject, Registry);
-        rb_sys::rb_gc_register_mark_object(registry);
-    }
+    // SAFETY: the class is a constant of the VM.
+    let class = unsafe { rb_sys::rb_cObject };
+    typed::keep(typed::wrap(class, Registry));
 }

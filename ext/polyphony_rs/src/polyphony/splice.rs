@@ -3,15 +3,15 @@
 use std::os::fd::RawFd;
 
 use polyphony_core::net::poll_now;
-use polyphony_core::op::{Poll, Splice};
+use polyphony_core::op::Splice;
 use polyphony_core::splice::Plan;
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
 use super::ends::End;
 use super::pump::{self, Transfer};
-use crate::errors::{Outcome, Raise, check};
-use crate::machine::{Machine, OnInterrupt, Waited, event_mask, op_len};
+use crate::errors::{Outcome, Raise};
+use crate::machine::{Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{FALSE, NIL, value};
@@ -83,7 +83,7 @@ fn splice_once(machine: &Machine, from: &End, to: &End, len: u64) -> Outcome<u64
             Ok(moved) => return Ok(moved as u64),
             // An end with O_NONBLOCK is not ready, also for the ring.
             Err(libc::EAGAIN) => match unready(from.fd, to.fd)? {
-                Some((fd, events)) => wait_until_ready(machine, fd, events)?,
+                Some((fd, events)) => machine.wait_for_events(fd, events, None).map(drop)?,
                 // Both are, and it still would wait: only the kernel knows for what.
                 None if direct => direct = false,
                 None => machine.snooze().map(drop)?,
@@ -92,14 +92,6 @@ fn splice_once(machine: &Machine, from: &End, to: &End, len: u64) -> Outcome<u64
             Err(errno) => return Err(Raise::Errno(errno)),
         }
     }
-}
-
-fn wait_until_ready(machine: &Machine, fd: RawFd, events: i16) -> Outcome<()> {
-    let op = Poll { fd, events: event_mask(events) };
-    // SAFETY: the op points to nothing.
-    let key = unsafe { machine.submit(op, Loan::NONE) }?;
-    let ready = |result| check(result).map(|_| NIL);
-    machine.conclude(key, OnInterrupt::Abandon, ready).map(drop)
 }
 
 /// One move by the ring: bytes, or the errno.

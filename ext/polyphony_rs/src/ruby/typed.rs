@@ -89,6 +89,12 @@ pub(crate) fn mark(value: VALUE) {
     unsafe { rb_sys::rb_gc_mark(value) };
 }
 
+/// Keeps an object alive and in place for ever; during initialisation.
+pub(crate) fn keep(object: VALUE) {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_gc_register_mark_object(object) };
+}
+
 /// Where a value is after compaction.
 pub(crate) fn location(value: VALUE) -> VALUE {
     // SAFETY: called from a compact function.

@@ -2,15 +2,15 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{Poll, Read, Write};
+use polyphony_core::op::{Read, Write};
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
 use super::machine;
 use crate::clock;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, event_mask, op_len};
-use crate::ruby::buffer::{HookBuffer, Loan, lend_to_hook};
+use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
+use crate::ruby::buffer::{HookBuffer, lend_to_hook};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
 
@@ -156,7 +156,7 @@ fn read(this: VALUE, request: &Request) -> Outcome {
             Ok(0) => return count(done),
             Ok(result @ 1..) => done += usize::try_from(result).unwrap_or(0),
             Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
-                wait_ready(machine, request.fd, libc::POLLIN, deadline)?;
+                machine.wait_for_events(request.fd, libc::POLLIN, deadline)?;
             }
             Ok(result) => return failure(result, done),
             Err((raise, late)) => {
@@ -220,7 +220,7 @@ fn write(this: VALUE, request: &Request) -> Outcome {
         match machine.wait_for_hook(key, deadline)? {
             Ok(result @ 0..) => done += usize::try_from(result).unwrap_or(0),
             Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
-                wait_ready(machine, request.fd, libc::POLLOUT, deadline)?;
+                machine.wait_for_events(request.fd, libc::POLLOUT, deadline)?;
                 continue;
             }
             Ok(result) => return failure(result, done),
@@ -274,25 +274,6 @@ fn pwrite_without_gvl(args: Args) -> VALUE {
     value::from_fixnum(if result < 0 { -i64::from(sys::errno()) } else { result })
 }
 
-/// Waits for events on a descriptor: those that came, 0 past the deadline.
-fn wait_ready(machine: &Machine, fd: RawFd, events: i16, deadline: Option<u64>) -> Outcome<i32> {
-    let op = Poll { fd, events: event_mask(events) };
-    // SAFETY: the op points to nothing.
-    let key = unsafe { machine.submit(op, Loan::NONE) }?;
-    if let Some(deadline) = deadline {
-        machine.state().borrow_mut().driver.set_deadline(key, deadline);
-    }
-    match machine.wait_for(key, OnInterrupt::Abandon) {
-        Waited::Done(result) if result < 0 => Err(Raise::Errno(-result)),
-        Waited::Done(result) => Ok(result),
-        Waited::TimedOut => {
-            machine.abandon(key);
-            Ok(0)
-        }
-        Waited::Interrupted(interruption, _) => interruption.conclude().map(|_| 0),
-    }
-}
-
 /// `io_wait(io, events, timeout)`: the events that are there, false past the timeout. Ruby's
 /// event bits are those of poll(2).
 fn io_wait(this: VALUE, args: Args) -> Outcome {
@@ -313,7 +294,7 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
         machine.count_direct_op();
         return Ok(ready_events(i32::from(fds[0].revents), wanted));
     }
-    let ready = wait_ready(machine, fd, events, timeout.map(clock::after))?;
+    let ready = machine.wait_for_events(fd, events, timeout.map(clock::after))?;
     Ok(ready_events(ready, wanted))
 }
 

@@ -1,6 +1,6 @@
 //! The hook of `Process.wait`, `system` and their like.
 
-use polyphony_core::op::{Poll, WaitId};
+use polyphony_core::op::WaitId;
 use rb_sys::VALUE;
 
 use super::machine;
@@ -65,9 +65,7 @@ fn wait_for_change(machine: &Machine, pid: i32, options: i32) -> Outcome<()> {
 /// Linux below 6.7: a pidfd becomes readable when its process ends.
 fn wait_by_pidfd(machine: &Machine, pid: i32) -> Outcome<()> {
     let fd = polyphony_core::sys::pidfd_open(pid)?;
-    // SAFETY: the op points to nothing.
-    let outcome = unsafe { machine.submit(Poll { fd, events: libc::POLLIN as u32 }, Loan::NONE) }
-        .and_then(|key| conclude(machine, key));
+    let outcome = machine.wait_for_events(fd, libc::POLLIN, None).map(drop);
     polyphony_core::sys::close(fd)?;
     outcome
 }
