@@ -35,7 +35,8 @@ pub struct Driver<T> {
     ring: ManuallyDrop<Ring>,
     ops: OpTable<T>,
     timers: crate::timer::TimerHeap,
-    waker: Waker,
+    /// `None`: the ring is closed.
+    waker: Option<Waker>,
     wake_armed: bool,
     inbox: Arc<Inbox>,
     /// Cancels that could not be queued yet.
@@ -63,7 +64,7 @@ impl<T> Driver<T> {
             ops: OpTable::default(),
             timers: crate::timer::TimerHeap::default(),
             inbox: Inbox::new(waker.clone()),
-            waker,
+            waker: Some(waker),
             wake_armed: false,
             unsent_cancels: VecDeque::new(),
             total_ops: 0,
@@ -73,10 +74,16 @@ impl<T> Driver<T> {
         })
     }
 
-    /// Whether the ring exists in this process (it doesn't in a forked child).
+    /// Whether the ring was opened by this process, and not by one that has forked it.
+    #[must_use]
+    pub fn is_of_this_process(&self) -> bool {
+        self.fork_generation == fork::generation()
+    }
+
+    /// Whether the ring exists in this process and is open.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.fork_generation == fork::generation()
+        self.waker.is_some() && self.is_of_this_process()
     }
 
     /// What this kernel can do.
@@ -96,10 +103,10 @@ impl<T> Driver<T> {
         &mut self.ops
     }
 
-    /// The means by which other threads wake this one.
+    /// The means by which other threads wake this one; `None` once the ring is closed.
     #[must_use]
-    pub fn waker(&self) -> &Waker {
-        &self.waker
+    pub fn waker(&self) -> Option<&Waker> {
+        self.waker.as_ref()
     }
 
     /// Where workers report the end of local ops.
@@ -291,7 +298,7 @@ impl<T> Driver<T> {
         ring.drain(|cqe| match cqe.user_data {
             op::IGNORED => {}
             op::WAKE => {
-                waker.reset();
+                waker.iter().for_each(Waker::reset);
                 *wake_armed = cqe.more();
             }
             user_data => {
@@ -337,8 +344,8 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn prepare_wait(&mut self) -> io::Result<Wait> {
-        if !self.wake_armed {
-            let poll = PollMultishot { fd: self.waker.as_raw_fd(), events: libc::POLLIN as u32 };
+        if let Some(waker) = self.waker.as_ref().filter(|_| !self.wake_armed) {
+            let poll = PollMultishot { fd: waker.as_raw_fd(), events: libc::POLLIN as u32 };
             let poll = poll.build(&mut OpMemory::None).user_data(op::WAKE);
             // SAFETY: a poll points to nothing; the eventfd lives as long as the driver.
             unsafe { self.ring.push(&poll) }?;
@@ -374,6 +381,20 @@ impl<T> Driver<T> {
         self.ops.clear()
     }
 
+    /// Closes the ring and its eventfd before their time. False where ops are still in flight, or
+    /// the ring isn't this thread's: then it stays open.
+    pub fn close(&mut self) -> bool {
+        if !self.is_usable() || !self.is_owner() || self.ops.live() > 0 {
+            return false;
+        }
+        // SAFETY: never used again: without a waker, the driver is not usable.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
+        self.waker = None;
+        self.inherited_fd = None;
+        self.inbox.close();
+        true
+    }
+
     fn close_inherited(&mut self) {
         if let Some(fd) = self.inherited_fd.take() {
             // The descriptor may have been closed by the child already.
@@ -385,7 +406,7 @@ impl<T> Driver<T> {
     /// Whether the kernel holds nothing any more.
     pub fn let_go(&mut self) -> bool {
         if !self.is_usable() {
-            // The kernel writes to the parent's memory.
+            // The kernel writes to the parent's memory, or to none.
             return true;
         }
         self.ops.in_kernel() == 0 || (self.is_owner() && self.shut_down(&mut Forget))
@@ -580,13 +601,13 @@ mod tests {
     #[test]
     fn a_wake_from_another_thread_ends_the_wait() {
         let mut it = Fixture::new();
-        let waker = it.driver.waker().clone();
+        let waker = it.driver.waker().expect("open").clone();
         let thread = std::thread::spawn(move || waker.wake());
         it.wait();
         thread.join().expect("thread");
         assert!(it.seen.woken.is_empty());
         // And again: the poll is still armed or armed anew.
-        it.driver.waker().wake();
+        it.driver.waker().expect("open").wake();
         it.wait();
     }
 
@@ -633,6 +654,22 @@ mod tests {
         assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
         assert_eq!(buffer[0], 0);
         close(&[r, w]);
+    }
+
+    #[test]
+    fn a_ring_closes_before_its_time_once_nothing_is_in_flight() {
+        let mut it = Fixture::new();
+        let key = it.driver.start_local(None, 1);
+        let inbox = it.driver.inbox().clone();
+        assert!(!it.driver.close());
+        it.driver.complete_local(key, 0, &mut it.seen);
+        it.result(key);
+        assert!(it.driver.close());
+        assert!(!it.driver.is_usable());
+        assert_eq!((it.driver.queued(), it.driver.close()), (0, false));
+        // A late report wakes nobody.
+        inbox.post(key, 0);
+        drop(it);
     }
 
     #[test]

@@ -19,28 +19,43 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Ends of local ops reported by workers.
 #[derive(Debug)]
 pub struct Inbox {
-    waker: Waker,
     filled: AtomicBool,
-    entries: Mutex<Vec<(OpKey, i32)>>,
+    mail: Mutex<Mail>,
+}
+
+#[derive(Debug)]
+struct Mail {
+    entries: Vec<(OpKey, i32)>,
+    /// `None`: the ring is closed.
+    waker: Option<Waker>,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Waker) -> Arc<Self> {
-        Arc::new(Self { waker, filled: AtomicBool::new(false), entries: Mutex::default() })
+        let mail = Mail { entries: Vec::new(), waker: Some(waker) };
+        Arc::new(Self { filled: AtomicBool::new(false), mail: Mutex::new(mail) })
     }
 
     /// Reports the end of a local op and wakes the owner. From any thread.
     pub fn post(&self, key: OpKey, result: i32) {
-        lock(&self.entries).push((key, result));
+        let mut mail = lock(&self.mail);
+        mail.entries.push((key, result));
         self.filled.store(true, Ordering::Release);
-        self.waker.wake();
+        if let Some(waker) = &mail.waker {
+            waker.wake();
+        }
+    }
+
+    /// The ring is closed: nobody is woken any more.
+    pub(crate) fn close(&self) {
+        lock(&self.mail).waker = None;
     }
 
     pub(crate) fn take(&self) -> Vec<(OpKey, i32)> {
         if !self.filled.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
-        std::mem::take(&mut *lock(&self.entries))
+        std::mem::take(&mut lock(&self.mail).entries)
     }
 }
 

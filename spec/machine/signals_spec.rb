@@ -57,7 +57,7 @@ RSpec.describe UM, "signals and exit" do
 
     it "goes on after a trap handler" do
       after_signal(<<~RUBY, :USR1, :INT) do |running, status|
-        trap(:USR1) { puts "trapped" }
+        trap(:USR1) { $stdout.syswrite("trapped\n") }
         begin
           puts "ready"
           #{waiting}

@@ -66,6 +66,33 @@ RSpec.describe "UM::FiberScheduler: its life" do
     expect(ran).to be(true)
   end
 
+  it "gives its ring back at once, where nobody else has the machine" do
+    rings = -> { SpecSupport::DescriptorTable.current.count { |_, target| target.include?("io_uring") } }
+    GC.disable
+    before = rings.call
+    20.times do
+      Thread.new do
+        Fiber.set_scheduler(UM::FiberScheduler.new)
+        Fiber.schedule { sleep(0.001) }
+      end.join
+    end
+    expect(rings.call).to eq(before)
+  ensure
+    GC.enable
+  end
+
+  it "leaves a machine alone that somebody else has" do
+    answer = Thread.new do
+      scheduler = UM::FiberScheduler.new
+      machine = scheduler.machine
+      Fiber.set_scheduler(scheduler)
+      Fiber.schedule { sleep(0.001) }
+      Fiber.set_scheduler(nil)
+      machine.sleep(0.001)
+    end
+    expect(answer.value).to eq(0.001)
+  end
+
   it "runs without being closed" do
     log = []
     scheduler_thread do |scheduler|

@@ -63,8 +63,9 @@ RSpec.describe "UM::FiberScheduler: signals" do
     lines, status, = signalled(<<~RUBY, :USR1, :USR1, :TERM)
       #{waiting}
       count = -1
-      trap(:USR1) { puts "signal \#{count += 1}", "signal \#{count + 1}" }
-      trap(:TERM) { puts "ended"; exit!(4) }
+      # By syswrite: a signal may come inside `puts "ready"`, which holds the write lock.
+      trap(:USR1) { $stdout.syswrite("signal \#{count += 1}\nsignal \#{count + 1}\n") }
+      trap(:TERM) { $stdout.syswrite("ended\n"); exit!(4) }
       puts "ready"
     RUBY
     expect(lines).to eq(["signal 0", "signal 1", "signal 1", "signal 2", "ended"])

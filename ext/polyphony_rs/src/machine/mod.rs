@@ -33,6 +33,7 @@ use polyphony_core::driver::Driver;
 use polyphony_core::error::Cause;
 use polyphony_core::op::{Op, OpKey, Progress};
 use polyphony_core::ring::RingConfig;
+use polyphony_core::ring::wake::Waker;
 use rb_sys::VALUE;
 
 use crate::errors::{Outcome, Raise};
@@ -199,19 +200,29 @@ impl Machine {
         Ok(())
     }
 
-    /// An error for a machine from before a fork: a loop may come back to it in the child.
+    /// An error for a machine that is closed, or from before a fork: a loop may come back to it in
+    /// the child.
     fn check_process(&self) -> Outcome<()> {
-        if self.survives_fork() {
-            return Ok(());
+        let driver = &self.state.borrow().driver;
+        if driver.is_usable() {
+            Ok(())
+        } else if driver.is_of_this_process() {
+            Err(Raise::um_error("this machine is closed: its scheduler has ended"))
+        } else {
+            Err(Raise::um_error(
+                "this machine was made before a fork; the child needs a machine of its own",
+            ))
         }
-        Err(Raise::um_error(
-            "this machine was made before a fork; the child needs a machine of its own",
-        ))
     }
 
     /// Whether the machine exists in this process.
     pub(crate) fn survives_fork(&self) -> bool {
-        self.state.borrow().driver.is_usable()
+        self.state.borrow().driver.is_of_this_process()
+    }
+
+    /// Gives the ring back to the kernel before the GC does, where nothing is in flight.
+    pub(crate) fn close_ring(&self) {
+        self.state.borrow_mut().driver.close();
     }
 
     /// In a forked child: gives up the parent's ring, and gives back the Strings that were lent
@@ -223,7 +234,7 @@ impl Machine {
 
     pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
         let driver = open_driver(config)?;
-        let wake_fd = driver.waker().as_raw_fd();
+        let wake_fd = driver.waker().map_or(-1, Waker::as_raw_fd);
         let state = State {
             driver,
             queues: Queues::default(),

@@ -21,7 +21,9 @@ fn run(this: VALUE) -> Outcome {
 /// ended a fiber.
 fn scheduler_close(this: VALUE) -> Outcome {
     run(this)?;
-    match Scheduler::of(this)?.first_error.replace(NIL) {
+    let scheduler = Scheduler::of(this)?;
+    scheduler.let_go_of_machine();
+    match scheduler.first_error.replace(NIL) {
         NIL => Ok(TRUE),
         exception => Err(Raise::Exception(exception)),
     }

@@ -24,6 +24,8 @@ pub(crate) struct Scheduler {
     machine: Cell<VALUE>,
     /// The struct inside `machine`, as good as that object is alive: it is marked.
     native: Cell<Option<&'static Machine>>,
+    /// Nobody else knows the machine: it ends with the scheduler.
+    private: Cell<bool>,
     /// The first exception that ended a fiber, raised by `close`.
     first_error: Cell<VALUE>,
 }
@@ -54,7 +56,19 @@ impl Scheduler {
         if let Some(machine) = self.existing_machine()? {
             return Ok(machine);
         }
+        self.private.set(true);
         self.adopt(Machine::create()?)
+    }
+
+    /// The scheduler has come to its end. Its ring is given back at once, not when the GC comes by:
+    /// a server may have many short-lived threads. Should it be used again, it gets another one.
+    fn let_go_of_machine(&self) {
+        if self.private.get() {
+            if let Some(machine) = self.native.take() {
+                machine.close_ring();
+            }
+            self.machine.set(NIL);
+        }
     }
 
     /// The machine, if there is one in this process. From any thread.
@@ -107,8 +121,12 @@ fn current() -> Outcome {
 /// `new(machine = nil, thread_pool = nil)`
 fn initialize(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 2)?;
-    let scheduler =
-        Scheduler { machine: Cell::new(NIL), native: Cell::new(None), first_error: Cell::new(NIL) };
+    let scheduler = Scheduler {
+        machine: Cell::new(NIL),
+        native: Cell::new(None),
+        private: Cell::new(false),
+        first_error: Cell::new(NIL),
+    };
     if args.get(0) != NIL {
         Machine::of(args.get(0))?;
         scheduler.adopt(args.get(0))?;
@@ -118,7 +136,10 @@ fn initialize(this: VALUE, args: Args) -> Outcome {
 }
 
 fn machine_reader(this: VALUE) -> Outcome {
-    Scheduler::of(this)?.machine_object()
+    let scheduler = Scheduler::of(this)?;
+    let machine = scheduler.machine_object();
+    scheduler.private.set(false);
+    machine
 }
 
 /// Hook of `Fiber.schedule`: the fiber runs at once up to its first wait, and nobody else does
