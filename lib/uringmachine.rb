@@ -2,6 +2,7 @@
 
 require_relative "uringmachine/version"
 require_relative "uringmachine/native"
+require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
 require_relative "uringmachine/fiber_scheduler"
 

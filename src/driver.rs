@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use io_uring::opcode;
 
-use crate::error::SetupError;
+use crate::error::{SetupError, SubmitError};
 use crate::fork;
 use crate::offload::Inbox;
 use crate::op::{self, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress};
+use crate::ring::sidecar::Sidecar;
 use crate::ring::wait::Wait;
 use crate::ring::wake::Waker;
 use crate::ring::{Capabilities, Ring, RingConfig};
@@ -39,9 +40,18 @@ pub struct Driver<T> {
     waker: Option<Waker>,
     wake_armed: bool,
     inbox: Arc<Inbox>,
+    sidecar: Option<Sidecar>,
     /// Cancels that could not be queued yet.
     unsent_cancels: VecDeque<OpKey>,
     total_ops: u64,
+    /// Ops queued since the queue was last handed to the kernel.
+    queued_ops: usize,
+    /// Timers given up since the last drain: they count as pending until then, like a timer that
+    /// the kernel is still to let go of.
+    given_up: usize,
+    refuse_when_full: bool,
+    /// The caller's clock at its last look.
+    now: u64,
     owner: libc::pthread_t,
     fork_generation: u32,
     /// The ring's descriptor, for a forked child to close once.
@@ -66,8 +76,13 @@ impl<T> Driver<T> {
             inbox: Inbox::new(waker.clone()),
             waker: Some(waker),
             wake_armed: false,
+            sidecar: None,
             unsent_cancels: VecDeque::new(),
             total_ops: 0,
+            queued_ops: 0,
+            given_up: 0,
+            refuse_when_full: config.refuse_when_full,
+            now: 0,
             owner: crate::sys::thread_token(),
             fork_generation: fork::generation(),
             inherited_fd,
@@ -121,14 +136,31 @@ impl<T> Driver<T> {
         self.total_ops
     }
 
+    /// Ops that are not over, given up timers included until the next drain.
+    #[must_use]
+    pub fn pending_ops(&self) -> usize {
+        self.ops.live() + self.given_up
+    }
+
+    /// Says what time it is, for [`crate::op::Pending::since`].
+    pub fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// What time it is, as last said.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
     /// Counts an op that was done without the ring.
     pub fn count_direct_op(&mut self) {
         self.total_ops += 1;
     }
 
-    /// SQEs that the kernel has not taken yet; none in a forked child, which has no ring.
-    pub fn queued(&mut self) -> usize {
-        if self.is_usable() { self.ring.queued() } else { 0 }
+    /// Ops that the kernel has not taken yet; none in a forked child, which has no ring.
+    pub fn queued_ops(&mut self) -> usize {
+        if self.is_usable() { self.ring.queued().min(self.queued_ops) } else { 0 }
     }
 
     /// Whether a kernel thread takes SQEs by itself.
@@ -144,9 +176,12 @@ impl<T> Driver<T> {
     /// the driver is dropped before.
     ///
     /// # Errors
-    /// The kernel's errno where a full queue could not be submitted; `data` is dropped.
-    pub unsafe fn submit<O: Op>(&mut self, op: O, data: T) -> Result<OpKey, i32> {
-        let key = self.ops.insert(data, false);
+    /// Where the queue is full; `data` is dropped.
+    pub unsafe fn submit<O: Op>(&mut self, op: O, data: T) -> Result<OpKey, SubmitError> {
+        if self.refuse_when_full && self.ring.is_full() {
+            return Err(SubmitError::Full);
+        }
+        let key = self.ops.insert(data, None, self.now);
         let entry = self.ops.describe(key, op);
         // SAFETY: memory owned by the op lives in its slot until the last CQE; the rest is this
         // function's own contract.
@@ -154,10 +189,26 @@ impl<T> Driver<T> {
             // Never seen by the kernel: end it as if it had completed.
             self.ops.complete(key, -libc::ECANCELED, 0);
             self.ops.take(key, drop);
-            return Err(error.raw_os_error().unwrap_or(libc::EIO));
+            return Err(SubmitError::Errno(error.raw_os_error().unwrap_or(libc::EIO)));
         }
         self.total_ops += 1;
+        self.queued_ops += 1;
         Ok(key)
+    }
+
+    /// Queues an op that nobody waits for: `data` comes out of a drain once it is over, its
+    /// result is lost.
+    ///
+    /// # Safety
+    /// As [`Driver::submit`].
+    ///
+    /// # Errors
+    /// As [`Driver::submit`].
+    pub unsafe fn submit_detached<O: Op>(&mut self, op: O, data: T) -> Result<(), SubmitError> {
+        // SAFETY: this function's own contract.
+        let key = unsafe { self.submit(op, data) }?;
+        self.ops.detach(key);
+        Ok(())
     }
 
     /// Queues an op that reads bytes of its own: `bytes` moves into the op's memory and `op` is
@@ -170,8 +221,8 @@ impl<T> Driver<T> {
         bytes: Box<[u8]>,
         data: T,
         op: impl FnOnce(*const u8, u32) -> O,
-    ) -> Result<OpKey, i32> {
-        let len = u32::try_from(bytes.len()).map_err(|_| libc::EINVAL)?;
+    ) -> Result<OpKey, SubmitError> {
+        let len = u32::try_from(bytes.len()).map_err(|_| SubmitError::Errno(libc::EINVAL))?;
         let op = op(bytes.as_ptr(), len);
         // SAFETY: the bytes are put into the op's slot right below and stay until its last CQE;
         // a boxed slice doesn't move with its box. The kernel can't look before that: only the
@@ -184,10 +235,16 @@ impl<T> Driver<T> {
         Ok(key)
     }
 
+    /// Gives up interest in an op that was just queued, without stopping it: see
+    /// [`Driver::submit_detached`].
+    pub fn detach(&mut self, key: OpKey) {
+        self.ops.detach(key);
+    }
+
     /// Starts an op that the kernel knows nothing of: it ends by its deadline, by
     /// [`Driver::complete_local`], by a worker's report or by being cancelled.
-    pub fn start_local(&mut self, deadline: Option<u64>, data: T) -> OpKey {
-        let key = self.ops.insert(data, true);
+    pub fn start_local(&mut self, name: &'static str, deadline: Option<u64>, data: T) -> OpKey {
+        let key = self.ops.insert(data, Some(name), self.now);
         if let Some(deadline) = deadline {
             self.timers.set(key.index(), deadline);
         }
@@ -231,7 +288,10 @@ impl<T> Driver<T> {
         if self.ops.data(key).is_none() {
             return;
         }
-        self.timers.cancel(key.index());
+        let had_timer = self.timers.cancel(key.index());
+        if had_timer && self.ops.is_local(key) {
+            self.given_up += 1;
+        }
         let todo = self.ops.abandon(key);
         self.carry_out(key, todo, sink);
     }
@@ -251,7 +311,7 @@ impl<T> Driver<T> {
             self.cancel(key, sink);
         }
         // The kernel has to act before the number can be given to another file.
-        self.ring.submit().map(drop)
+        self.hand_over().map(drop)
     }
 
     fn carry_out(&mut self, key: OpKey, todo: op::Todo<T>, sink: &mut impl Sink<T>) {
@@ -281,7 +341,7 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn enter(&mut self) -> io::Result<()> {
-        if self.ring.wants_enter() { self.ring.submit().map(drop) } else { Ok(()) }
+        if self.ring.wants_enter() { self.hand_over().map(drop) } else { Ok(()) }
     }
 
     /// Hands queued SQEs to the kernel; how many it took.
@@ -289,11 +349,17 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn submit_queued(&mut self) -> io::Result<usize> {
-        if self.ring.queued() == 0 { Ok(0) } else { self.ring.submit() }
+        if self.ring.queued() == 0 { Ok(0) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> io::Result<usize> {
+        self.queued_ops = 0;
+        self.ring.submit()
     }
 
     /// Takes what has completed and what workers reported.
     pub fn drain(&mut self, sink: &mut impl Sink<T>) {
+        self.given_up = 0;
         let Self { ring, ops, timers, waker, wake_armed, .. } = self;
         ring.drain(|cqe| match cqe.user_data {
             op::IGNORED => {}
@@ -351,7 +417,42 @@ impl<T> Driver<T> {
             unsafe { self.ring.push(&poll) }?;
             self.wake_armed = true;
         }
+        if let Some(sidecar) = &self.sidecar {
+            // Who waits elsewhere must have submitted everything before.
+            if self.ring.queued() > 0 {
+                self.ring.submit()?;
+            }
+            return Ok(self.ring.prepare_wait().beside(sidecar));
+        }
+        self.queued_ops = 0;
         Ok(self.ring.prepare_wait())
+    }
+
+    /// Starts a thread that waits for completions beside the owner, unless there is one.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn start_sidecar(&mut self) -> io::Result<()> {
+        if self.sidecar.is_none() {
+            let completions = Waker::new()?;
+            self.ring.signal(Some(&completions))?;
+            self.sidecar = Some(Sidecar::start(completions)?);
+        }
+        Ok(())
+    }
+
+    /// Ends that thread.
+    pub fn stop_sidecar(&mut self) {
+        if self.sidecar.take().is_some() {
+            // It can't fail: there is one. The ring is fine with nobody listening.
+            let _ = self.ring.signal(None);
+        }
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn has_sidecar(&self) -> bool {
+        self.sidecar.is_some()
     }
 
     /// Cancels every op and waits (a tenth of a second at most) until the kernel has let go.
@@ -377,6 +478,9 @@ impl<T> Driver<T> {
     /// nothing is unmapped.
     pub fn disown(&mut self) -> Vec<T> {
         self.close_inherited();
+        if let Some(sidecar) = self.sidecar.take() {
+            sidecar.forget();
+        }
         self.ops.leak();
         self.ops.clear()
     }
@@ -387,6 +491,7 @@ impl<T> Driver<T> {
         if !self.is_usable() || !self.is_owner() || self.ops.live() > 0 {
             return false;
         }
+        self.stop_sidecar();
         // SAFETY: never used again: without a waker, the driver is not usable.
         unsafe { ManuallyDrop::drop(&mut self.ring) };
         self.waker = None;
@@ -435,6 +540,10 @@ impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
         if !self.let_go() {
             self.ops.leak();
+        }
+        match self.sidecar.take() {
+            Some(sidecar) if self.is_of_this_process() => drop(sidecar),
+            sidecar => sidecar.map_or((), Sidecar::forget),
         }
         if self.is_usable() {
             // SAFETY: the last use of the field.
@@ -485,7 +594,10 @@ mod tests {
 
         fn wait(&mut self) {
             let wait = self.driver.prepare_wait().expect("wait");
-            assert_eq!(wait.run(Some(1_000_000_000)), Outcome::Ready);
+            // A sidecar's late wake may end it early; then there is to be looked all the same.
+            let outcome = wait.run(Some(60_000_000_000));
+            assert!(matches!(outcome, Outcome::Ready | Outcome::Interrupted));
+            self.driver.enter().expect("enter");
             self.driver.drain(&mut self.seen);
         }
 
@@ -571,9 +683,9 @@ mod tests {
     #[test]
     fn local_ops_end_by_deadline_or_by_completion() {
         let mut it = Fixture::new();
-        let early = it.driver.start_local(Some(10), 1);
-        let late = it.driver.start_local(Some(20), 2);
-        let event = it.driver.start_local(None, 3);
+        let early = it.driver.start_local("test", Some(10), 1);
+        let late = it.driver.start_local("test", Some(20), 2);
+        let event = it.driver.start_local("test", None, 3);
         assert_eq!(it.driver.next_deadline(), Some(10));
         it.driver.expire(15, &mut it.seen);
         it.driver.complete_local(event, 7, &mut it.seen);
@@ -614,7 +726,7 @@ mod tests {
     #[test]
     fn workers_report_through_the_inbox() {
         let mut it = Fixture::new();
-        let key = it.driver.start_local(None, 1);
+        let key = it.driver.start_local("test", None, 1);
         let inbox = it.driver.inbox().clone();
         crate::offload::run(move || inbox.post(key, 11));
         it.wait();
@@ -657,16 +769,80 @@ mod tests {
     }
 
     #[test]
+    fn a_detached_op_hands_its_data_back_and_wakes_nobody() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let write = Write { fd: w, ptr: b"x".as_ptr(), len: 1, offset: u64::MAX };
+        // SAFETY: the byte is static.
+        unsafe { it.driver.submit_detached(write, 7) }.expect("write");
+        assert_eq!((it.driver.queued_ops(), it.driver.ops().detached()), (1, 1));
+        it.turn();
+        assert_eq!((it.seen.woken.len(), it.seen.freed.as_slice()), (0, [7].as_slice()));
+        assert_eq!((it.driver.queued_ops(), it.driver.ops().detached()), (0, 0));
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn a_ring_that_refuses_when_full_takes_more_after_a_submit() {
+        let config = RingConfig { entries: 1, refuse_when_full: true, ..RingConfig::default() };
+        let mut driver: Driver<u32> = Driver::new(&config).expect("io_uring is allowed");
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: a poll points to nothing.
+        let mut poll = || unsafe { driver.submit(Poll { fd: w, events: 4 }, 0) };
+        assert!(poll().is_ok());
+        assert_eq!(poll().expect_err("full"), SubmitError::Full);
+        assert_eq!(driver.submit_queued().expect("submit"), 1);
+        // SAFETY: as above.
+        assert!(unsafe { driver.submit(Poll { fd: w, events: 4 }, 0) }.is_ok());
+        drop(driver);
+        close(&[r, w]);
+    }
+
+    #[test]
+    fn a_timer_given_up_is_pending_until_the_next_drain() {
+        let mut it = Fixture::new();
+        let key = it.driver.start_local("test", Some(10), 1);
+        it.driver.abandon(key, &mut it.seen);
+        assert_eq!((it.driver.pending_ops(), it.driver.ops().live()), (1, 0));
+        it.turn();
+        assert_eq!(it.driver.pending_ops(), 0);
+    }
+
+    #[test]
+    fn a_sidecar_waits_in_the_owners_place() {
+        let mut it = Fixture::new();
+        it.driver.start_sidecar().expect("thread");
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: a poll points to nothing.
+        let key = unsafe { it.driver.submit(Poll { fd: r, events: 1 }, 1) }.expect("poll");
+        let writer = std::thread::spawn(move || {
+            // SAFETY: writes from a static array to a fd that is open.
+            unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }
+        });
+        while it.seen.woken.is_empty() {
+            it.wait();
+        }
+        assert_eq!((writer.join().expect("thread"), it.result(key)), (1, 1));
+        let waker = it.driver.waker().expect("open").clone();
+        let thread = std::thread::spawn(move || waker.wake());
+        it.wait();
+        thread.join().expect("thread");
+        it.driver.stop_sidecar();
+        assert!(!it.driver.has_sidecar());
+        close(&[r, w]);
+    }
+
+    #[test]
     fn a_ring_closes_before_its_time_once_nothing_is_in_flight() {
         let mut it = Fixture::new();
-        let key = it.driver.start_local(None, 1);
+        let key = it.driver.start_local("test", None, 1);
         let inbox = it.driver.inbox().clone();
         assert!(!it.driver.close());
         it.driver.complete_local(key, 0, &mut it.seen);
         it.result(key);
         assert!(it.driver.close());
         assert!(!it.driver.is_usable());
-        assert_eq!((it.driver.queued(), it.driver.close()), (0, false));
+        assert_eq!((it.driver.queued_ops(), it.driver.close()), (0, false));
         // A late report wakes nobody.
         inbox.post(key, 0);
         drop(it);

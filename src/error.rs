@@ -93,6 +93,26 @@ fn memlock_limit() -> u64 {
     limit.rlim_cur
 }
 
+/// An op could not be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The submission queue is full, and the ring was opened to say so.
+    Full,
+    /// The kernel's errno: a full queue could not be submitted.
+    Errno(i32),
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the submission queue is full: submit first"),
+            Self::Errno(errno) => write!(f, "errno {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for SubmitError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

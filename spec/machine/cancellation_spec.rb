@@ -426,7 +426,7 @@ RSpec.describe UM, "cancellation" do
       expect(close(reader)).to eq(reader)
       expect(soon { machine.join(fiber) }).to be_a(Errno::EBADF)
       snooze
-      expect(pending).to eq(0)
+      expect(pending_after_a_turn).to eq(0)
     end
 
     it "ends a read that the kernel doesn't know yet" do

@@ -394,7 +394,7 @@ RSpec.describe UM, "fibers" do
     it "delivers a timeout's exception through an Enumerator's next" do
       enumerator = Enumerator.new { |yielder| yielder << machine.sleep(1) }
       expect { machine.timeout(0.001, RuntimeError) { enumerator.next } }.to raise_error(RuntimeError)
-      expect(pending).to eq(0)
+      expect(pending_after_a_turn).to eq(0)
     end
 
     it "delivers a timeout's exception to a Fiber started by resume" do

@@ -110,6 +110,14 @@ module SpecSupport
 
     def pending = machine.metrics[:ops_pending]
 
+    # The same once the machine has looked at its completions: timers that were given up count as
+    # pending until then.
+    def pending_after_a_turn
+      machine.test_mode = true
+      machine.snooze
+      pending
+    end
+
     def total_ops = machine.metrics[:total_ops]
 
     # Lets the others run until no op is pending, but not for ever.

@@ -15,6 +15,7 @@ pub struct Accept {
 }
 
 impl Op for Accept {
+    const NAME: &'static str = "accept";
     const DISCARD: Discard = Discard::CloseFd;
 
     fn fd(&self) -> Option<RawFd> {
@@ -39,6 +40,7 @@ pub struct AcceptMultishot {
 }
 
 impl Op for AcceptMultishot {
+    const NAME: &'static str = "accept_each";
     const DISCARD: Discard = Discard::CloseFd;
     const SURVIVES_CLOSE: bool = true;
 

@@ -15,6 +15,8 @@ pub struct Connect {
 }
 
 impl Op for Connect {
+    const NAME: &'static str = "connect";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

@@ -69,6 +69,11 @@ impl FdIndex {
         }
     }
 
+    /// The (first) descriptor of a slot.
+    pub(super) fn first_of(&self, slot: u32) -> Option<RawFd> {
+        self.links.get(slot as usize * 2).map(|links| links.fd).filter(|fd| *fd >= 0)
+    }
+
     /// The slots on a descriptor, latest first.
     pub(super) fn slots(&self, fd: RawFd) -> impl Iterator<Item = u32> {
         let row = usize::try_from(fd).ok();
@@ -100,6 +105,7 @@ mod tests {
         }
         assert_eq!(slots(&index, 5), [3, 1, 0]);
         index.unlink(1);
+        assert_eq!((index.first_of(1), index.first_of(2)), (None, Some(9)));
         assert_eq!(slots(&index, 5), [3, 0]);
         index.unlink(3);
         index.unlink(0);

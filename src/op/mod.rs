@@ -35,7 +35,7 @@ pub use recv::Recv;
 pub use send::Send;
 pub use splice::{Splice, Tee};
 pub(crate) use table::Todo;
-pub use table::{Completion, OpTable, Progress};
+pub use table::{Completion, OpTable, Pending, Progress};
 pub use waitid::WaitId;
 pub use write::Write;
 
@@ -50,6 +50,8 @@ pub enum Discard {
 
 /// Something to ask of the kernel.
 pub trait Op {
+    /// What it does, in a word, for people who look at what is pending.
+    const NAME: &'static str;
     /// What a result stands for when nobody takes it.
     const DISCARD: Discard = Discard::Nothing;
     /// Whether the op goes on when its descriptor is closed.

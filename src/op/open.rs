@@ -20,6 +20,7 @@ pub struct Open {
 }
 
 impl Op for Open {
+    const NAME: &'static str = "open";
     const DISCARD: Discard = Discard::CloseFd;
 
     fn fd(&self) -> Option<RawFd> {

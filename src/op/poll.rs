@@ -22,6 +22,8 @@ pub struct Poll {
 }
 
 impl Op for Poll {
+    const NAME: &'static str = "poll";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }
@@ -41,6 +43,8 @@ pub struct PollMultishot {
 }
 
 impl Op for PollMultishot {
+    const NAME: &'static str = "poll";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

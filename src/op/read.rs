@@ -18,6 +18,8 @@ pub struct Read {
 }
 
 impl Op for Read {
+    const NAME: &'static str = "read";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

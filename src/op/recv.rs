@@ -18,6 +18,8 @@ pub struct Recv {
 }
 
 impl Op for Recv {
+    const NAME: &'static str = "recv";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

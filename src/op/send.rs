@@ -19,6 +19,8 @@ pub struct Send {
 }
 
 impl Op for Send {
+    const NAME: &'static str = "send";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

@@ -16,6 +16,8 @@ pub struct Splice {
 }
 
 impl Op for Splice {
+    const NAME: &'static str = "splice";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.from)
     }
@@ -43,6 +45,8 @@ pub struct Tee {
 }
 
 impl Op for Tee {
+    const NAME: &'static str = "tee";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.from)
     }

@@ -31,14 +31,31 @@ pub enum Progress {
     Gone,
 }
 
+/// An op in flight, as people see it.
+#[derive(Debug)]
+pub struct Pending<'a, T> {
+    /// What it does.
+    pub name: &'static str,
+    /// The descriptor that it works on.
+    pub fd: Option<RawFd>,
+    /// When it began, in the caller's nanoseconds; as exact as the caller's looks at the clock.
+    pub since: u64,
+    /// The binding's value.
+    pub data: &'a T,
+}
+
 struct Slot<T> {
     generation: u32,
     /// `None`: free.
     state: Option<State>,
+    name: &'static str,
+    since: u64,
     /// The kernel knows nothing of it: a timer or a wait for another fiber.
     local: bool,
     survives_close: bool,
     discard: Discard,
+    /// Nobody has ever waited for it.
+    detached: bool,
     /// Cancelled because its descriptor was closed.
     closed: bool,
     timed_out: bool,
@@ -57,6 +74,7 @@ pub struct OpTable<T> {
     slots: Vec<Slot<T>>,
     free: u32,
     live: usize,
+    detached: usize,
     high_water: usize,
     on_fd: FdIndex,
 }
@@ -74,7 +92,14 @@ pub(crate) enum Todo<T> {
 
 impl<T> Default for OpTable<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NO_SLOT, live: 0, high_water: 0, on_fd: FdIndex::default() }
+        Self {
+            slots: Vec::new(),
+            free: NO_SLOT,
+            live: 0,
+            detached: 0,
+            high_water: 0,
+            on_fd: FdIndex::default(),
+        }
     }
 }
 
@@ -85,23 +110,32 @@ impl<T> OpTable<T> {
         self.live
     }
 
+    /// Number of ops in flight that nobody has ever waited for.
+    #[must_use]
+    pub fn detached(&self) -> usize {
+        self.detached
+    }
+
     /// Most ops there ever were at one time.
     #[must_use]
     pub fn high_water(&self) -> usize {
         self.high_water
     }
 
-    /// Enters an op that the kernel will get (or a local one, that it never will).
-    pub(crate) fn insert(&mut self, data: T, local: bool) -> OpKey {
+    /// Enters an op that the kernel will get, or a local one, by its name, that it never will.
+    pub(crate) fn insert(&mut self, data: T, local: Option<&'static str>, since: u64) -> OpKey {
         let index = if self.free == NO_SLOT { self.grow() } else { self.free };
         self.live += 1;
         self.high_water = self.high_water.max(self.live);
         let slot = &mut self.slots[index as usize];
         self.free = slot.next_free;
         slot.state = Some(State::Submitted);
-        slot.local = local;
+        slot.local = local.is_some();
+        slot.name = local.unwrap_or_default();
+        slot.since = since;
         slot.survives_close = false;
         slot.discard = Discard::Nothing;
+        slot.detached = false;
         slot.closed = false;
         slot.timed_out = false;
         slot.announced = false;
@@ -116,9 +150,12 @@ impl<T> OpTable<T> {
         self.slots.push(Slot {
             generation: 0,
             state: None,
+            name: "",
+            since: 0,
             local: false,
             survives_close: false,
             discard: Discard::Nothing,
+            detached: false,
             closed: false,
             timed_out: false,
             announced: false,
@@ -135,11 +172,20 @@ impl<T> OpTable<T> {
     pub(crate) fn describe<O: super::Op>(&mut self, key: OpKey, op: O) -> io_uring::squeue::Entry {
         let fds = [op.fd(), op.second_fd()];
         let slot = &mut self.slots[key.index as usize];
+        slot.name = O::NAME;
         slot.survives_close = O::SURVIVES_CLOSE;
         slot.discard = O::DISCARD;
         let entry = op.build(&mut slot.memory);
         self.on_fd.link(key.index, fds);
         entry.user_data(key.user_data())
+    }
+
+    /// Nobody will wait for this op: it is over with its last completion.
+    pub(crate) fn detach(&mut self, key: OpKey) {
+        let Some(slot) = self.slot_mut(key) else { return };
+        slot.state = Some(State::Abandoned);
+        slot.detached = true;
+        self.detached += 1;
     }
 
     fn slot(&self, key: OpKey) -> Option<&Slot<T>> {
@@ -160,6 +206,11 @@ impl<T> OpTable<T> {
         self.slot(key)?.data.as_ref()
     }
 
+    /// The binding's value of an op, to change it.
+    pub fn data_mut(&mut self, key: OpKey) -> Option<&mut T> {
+        self.slot_mut(key)?.data.as_mut()
+    }
+
     /// The memory that the op owns.
     #[must_use]
     pub fn memory(&self, key: OpKey) -> Option<&OpMemory> {
@@ -174,6 +225,21 @@ impl<T> OpTable<T> {
     /// Binding values of all ops, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.data.as_ref())
+    }
+
+    /// All ops that are not over, in slot order.
+    pub fn pending(&self) -> impl Iterator<Item = Pending<'_, T>> {
+        (0u32..).zip(&self.slots).filter(|(_, slot)| slot.state.is_some()).filter_map(
+            |(index, slot)| {
+                let data = slot.data.as_ref()?;
+                Some(Pending {
+                    name: slot.name,
+                    fd: self.on_fd.first_of(index),
+                    since: slot.since,
+                    data,
+                })
+            },
+        )
     }
 
     /// Whether the op's last completion is still to come.
@@ -340,6 +406,7 @@ impl<T> OpTable<T> {
         self.on_fd.unlink(index);
         self.live -= 1;
         let slot = &mut self.slots[index as usize];
+        self.detached -= usize::from(slot.detached);
         slot.state = None;
         slot.generation = slot.generation.wrapping_add(1);
         slot.result = None;
@@ -396,7 +463,7 @@ mod tests {
     #[test]
     fn submit_complete_take() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         assert_eq!((table.live(), take(&mut table, key)), (1, Progress::Pending));
         assert!(matches!(table.complete(key, 5, 0), Todo::Wake));
         assert_eq!(table.acknowledge(key), Some(&"a"));
@@ -405,12 +472,27 @@ mod tests {
     }
 
     #[test]
+    fn a_detached_op_is_over_with_its_last_cqe() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", None, 7);
+        table.detach(key);
+        let seen: Vec<_> = table.pending().map(|op| (op.since, *op.data)).collect();
+        assert_eq!((table.live(), table.detached(), seen), (1, 1, vec![(7, "a")]));
+        assert!(matches!(table.complete(key, -5, 0), Todo::Freed(Some("a"))));
+        assert_eq!((table.live(), table.detached()), (0, 0));
+        // Its slot's next op is an ordinary one.
+        let key = table.insert("b", None, 0);
+        table.complete(key, 1, 0);
+        assert_eq!((table.detached(), take(&mut table, key)), (0, result(1, true)));
+    }
+
+    #[test]
     fn a_late_cqe_does_not_hit_the_slots_next_op() {
         let mut table = OpTable::default();
-        let old = table.insert("old", false);
+        let old = table.insert("old", None, 0);
         table.complete(old, 1, 0);
         take(&mut table, old);
-        let new = table.insert("new", false);
+        let new = table.insert("new", None, 0);
         assert_eq!(old.index, new.index);
         assert!(matches!(table.complete(old, 99, 0), Todo::Nothing));
         assert_eq!(take(&mut table, new), Progress::Pending);
@@ -425,7 +507,7 @@ mod tests {
     #[test]
     fn completion_beats_cancel() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         assert!(matches!(table.cancel(key), Todo::AskCancel));
         assert!(matches!(table.cancel(key), Todo::Nothing));
         table.complete(key, 3, 0);
@@ -435,7 +517,7 @@ mod tests {
     #[test]
     fn an_abandoned_op_keeps_its_slot_until_the_last_cqe() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         assert!(matches!(table.abandon(key), Todo::AskCancel));
         assert_eq!(table.live(), 1);
         assert!(matches!(table.complete(key, 0, MORE), Todo::Nothing));
@@ -446,7 +528,7 @@ mod tests {
     #[test]
     fn an_abandoned_accept_closes_its_descriptor() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         table.slots[0].discard = Discard::CloseFd;
         table.abandon(key);
         // SAFETY: no pointers.
@@ -459,7 +541,7 @@ mod tests {
     #[test]
     fn multishot_results_queue_up_and_wake_once() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         assert!(matches!(table.complete(key, 1, MORE), Todo::Wake));
         assert!(matches!(table.complete(key, 2, MORE), Todo::Nothing));
         assert!(matches!(table.complete(key, 3, 0), Todo::Nothing));
@@ -472,20 +554,20 @@ mod tests {
     #[test]
     fn a_cancelled_local_op_ends_at_once() {
         let mut table = OpTable::default();
-        let key = table.insert("a", true);
+        let key = table.insert("a", Some("timer"), 0);
         assert!(matches!(table.cancel(key), Todo::Wake));
         assert_eq!(take(&mut table, key), result(-libc::ECANCELED, true));
-        let key = table.insert("b", true);
+        let key = table.insert("b", Some("timer"), 0);
         assert!(matches!(table.abandon(key), Todo::Freed(Some("b"))));
     }
 
     #[test]
     fn a_deadline_ends_a_local_op_and_only_marks_the_others() {
         let mut table = OpTable::default();
-        let local = table.insert("local", true);
+        let local = table.insert("local", Some("timer"), 0);
         assert!(table.expire(local.index).is_some());
         assert_eq!(take(&mut table, local), result(-libc::ETIME, true));
-        let op = table.insert("op", false);
+        let op = table.insert("op", None, 0);
         assert!(matches!(table.expire(op.index), Some((_, Todo::Wake))));
         assert_eq!(take(&mut table, op), Progress::TimedOut);
         assert!(table.is_running(op));
@@ -494,11 +576,11 @@ mod tests {
     #[test]
     fn a_worker_interrupted_by_a_cancel_counts_as_cancelled() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         table.cancel(key);
         table.complete(key, -512, 0);
         assert_eq!(take(&mut table, key), result(-libc::ECANCELED, true));
-        let key = table.insert("b", false);
+        let key = table.insert("b", None, 0);
         table.complete(key, -512, 0);
         assert_eq!(take(&mut table, key), result(-libc::EINTR, true));
     }
@@ -506,7 +588,7 @@ mod tests {
     #[test]
     fn closing_turns_the_cancellation_into_ebadf() {
         let mut table = OpTable::default();
-        let key = table.insert("a", false);
+        let key = table.insert("a", None, 0);
         table.on_fd.link(key.index, [Some(8), None]);
         assert_eq!(table.on_fd(8), [key]);
         table.mark_closed(key);

@@ -16,6 +16,8 @@ pub struct WaitId {
 }
 
 impl Op for WaitId {
+    const NAME: &'static str = "waitid";
+
     fn fd(&self) -> Option<RawFd> {
         None
     }

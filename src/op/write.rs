@@ -18,6 +18,8 @@ pub struct Write {
 }
 
 impl Op for Write {
+    const NAME: &'static str = "write";
+
     fn fd(&self) -> Option<RawFd> {
         Some(self.fd)
     }

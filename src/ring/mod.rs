@@ -5,6 +5,7 @@
 
 pub mod probe;
 mod setup;
+pub mod sidecar;
 pub mod wait;
 pub mod wake;
 
@@ -75,6 +76,11 @@ impl Ring {
         self.io.submission().len()
     }
 
+    /// Whether there is no room for another SQE.
+    pub fn is_full(&mut self) -> bool {
+        self.io.submission().is_full()
+    }
+
     /// Queues an SQE; a full queue is submitted first, so this fails only with the kernel's errno.
     ///
     /// # Safety
@@ -143,6 +149,18 @@ impl Ring {
             fd: self.io.as_raw_fd(),
             to_submit: u32::try_from(to_submit).unwrap_or(u32::MAX),
             flags: if wakeup { ENTER_SQ_WAKEUP } else { 0 },
+            sidecar: None,
+        }
+    }
+
+    /// Has the kernel signal an eventfd whenever there is something to take, or no longer.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn signal(&self, completions: Option<&wake::Waker>) -> io::Result<()> {
+        match completions {
+            Some(waker) => self.io.submitter().register_eventfd(waker.as_raw_fd()),
+            None => self.io.submitter().unregister_eventfd(),
         }
     }
 

@@ -18,11 +18,14 @@ pub struct RingConfig {
     pub sqpoll_idle: Option<Duration>,
     /// Whether all use of the ring comes from one native thread (false where threads migrate).
     pub single_issuer: bool,
+    /// Whether an op that finds the submission queue full is refused; otherwise the queue is
+    /// submitted first.
+    pub refuse_when_full: bool,
 }
 
 impl Default for RingConfig {
     fn default() -> Self {
-        Self { entries: 4096, sqpoll_idle: None, single_issuer: true }
+        Self { entries: 4096, sqpoll_idle: None, single_issuer: true, refuse_when_full: false }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::raw::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use polyphony_core::error::SetupError;
+use polyphony_core::error::{SetupError, SubmitError};
 use rb_sys::VALUE;
 
 use crate::ruby::value::{integer, utf8};
@@ -161,6 +161,15 @@ impl From<i32> for Raise {
 impl From<std::io::Error> for Raise {
     fn from(error: std::io::Error) -> Self {
         Self::Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl From<SubmitError> for Raise {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Full => Self::um_error(error.to_string()),
+            SubmitError::Errno(errno) => Self::Errno(errno),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl Machine {
         self.abandon(key);
         match role {
             Role::Timeout(value) => Some(Interruption::of_timeout(value)),
-            Role::Wake => None,
+            Role::Wake | Role::Join(_) | Role::Timer | Role::Async(_) => None,
         }
     }
 

@@ -84,7 +84,10 @@ fn snooze(this: VALUE) -> Outcome {
 fn yield_turn(this: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let me = fiber::current();
-    machine.state().borrow_mut().yielding.insert(me);
+    {
+        let state = &mut *machine.state().borrow_mut();
+        state.yielding.insert(me, state.driver.now());
+    }
     let outcome = machine.yield_turn();
     machine.state().borrow_mut().yielding.remove(&me);
     outcome

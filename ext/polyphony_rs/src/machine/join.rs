@@ -8,7 +8,7 @@ use rb_sys::VALUE;
 
 use super::fibers::flatten;
 use super::spun::Spun;
-use super::{Interruption, Machine, OnInterrupt, Role, Waited};
+use super::{Machine, OnInterrupt, Role, Waited};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, fiber, value};
@@ -33,23 +33,6 @@ fn each_spun(fibers: VALUE) -> impl Iterator<Item = &'static Spun> {
 }
 
 impl Machine {
-    /// Waits until a fiber has ended, on whichever thread it runs. What the wait was interrupted
-    /// with, if it was.
-    fn wait_for_end(&self, this: VALUE, of: &Spun) -> Option<Interruption> {
-        if of.is_done() {
-            return None;
-        }
-        let key = self.start_local(None, Role::Wake);
-        of.listen(this, key);
-        match self.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Interrupted(interruption, _) => {
-                of.forget(this, key);
-                Some(interruption)
-            }
-            Waited::Done(_) | Waited::TimedOut => None,
-        }
-    }
-
     /// Waits until `key`, which listens to all fibers, is completed by one that has ended.
     fn wait_for_first(&self, this: VALUE, fibers: VALUE, key: OpKey) -> Outcome {
         for index in 0..value::array_len(fibers) {
@@ -73,17 +56,24 @@ impl Machine {
     }
 }
 
-/// Waits for all fibers; the interruption's value if a plain one came.
+/// Waits until all fibers have ended, on whichever threads they run: the value of a plain
+/// interruption if one came.
 fn wait_for_all(this: VALUE, fibers: VALUE) -> Outcome<Option<VALUE>> {
     let machine = Machine::of(this)?;
-    for spun in each_spun(fibers) {
-        match machine.wait_for_end(this, spun) {
-            None => {}
-            Some(Interruption::Value(value)) => return Ok(Some(value)),
-            Some(Interruption::Raise(raise)) => return Err(raise),
+    let running = each_spun(fibers).filter(|spun| !spun.is_done()).count();
+    if running == 0 {
+        return Ok(None);
+    }
+    let key = machine.start_local("join", None, Role::Join(running));
+    machine.count_op();
+    each_spun(fibers).filter(|spun| !spun.is_done()).for_each(|spun| spun.listen(this, key));
+    match machine.wait_for(key, OnInterrupt::Abandon) {
+        Waited::Done(_) | Waited::TimedOut => Ok(None),
+        Waited::Interrupted(interruption, _) => {
+            each_spun(fibers).for_each(|spun| spun.forget(this, key));
+            interruption.conclude().map(Some)
         }
     }
-    Ok(None)
 }
 
 fn result_of(fiber: VALUE) -> VALUE {
@@ -119,7 +109,7 @@ fn await_all(this: VALUE, args: Args) -> Outcome {
 fn await_any(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let fibers = fibers_of(this, args)?;
-    let key = machine.start_local(None, Role::Wake);
+    let key = machine.start_local("join", None, Role::Wake);
     let first = machine.wait_for_first(this, fibers, key);
     machine.abandon(key);
     each_spun(fibers).for_each(|spun| spun.forget(this, key));

@@ -5,41 +5,50 @@ use rb_sys::VALUE;
 use super::Machine;
 use crate::errors::Outcome;
 use crate::ruby::method::{define, method};
-use crate::ruby::{typed, value};
+use crate::ruby::value;
 
 /// Records come in batches of this many; `ops_free` counts what is left of them.
 const BATCH: usize = 256;
 
 fn metrics(this: VALUE) -> Outcome {
     let machine = Machine::any(this)?;
-    let figures = {
-        let mut state = machine.state().borrow_mut();
-        let queued = state.driver.queued();
-        let runnable = state.queues.run.len();
-        let live = state.driver.ops().live();
-        let taken = live + runnable;
-        let allocated = state.driver.ops().high_water().max(taken).div_ceil(BATCH) * BATCH;
-        [
+    let (figures, times) = {
+        let state = &mut *machine.state().borrow_mut();
+        let queued = state.driver.queued_ops();
+        let taken = state.taken_records();
+        let driver = &state.driver;
+        // An op that was done at once had a record, too.
+        let used = taken.max(state.records).max(driver.ops().high_water());
+        let used = used.max(usize::from(driver.total_ops() > 0));
+        let figures = [
             (c"size", u64::from(machine.size)),
-            (c"total_ops", state.driver.total_ops()),
+            (c"total_ops", driver.total_ops()),
             (c"total_switches", state.total_switches),
             (c"total_waits", state.total_waits),
-            (c"ops_pending", live as u64),
+            (c"ops_pending", driver.pending_ops() as u64),
             (c"ops_unsubmitted", queued as u64),
-            (c"ops_runqueue", runnable as u64),
-            (c"ops_free", (allocated - taken) as u64),
-            (c"ops_transient", 0),
+            (c"ops_runqueue", state.runnable() as u64),
+            (c"ops_free", (used.next_multiple_of(BATCH) - taken) as u64),
+            (c"ops_transient", driver.ops().detached() as u64),
             (c"buffers_allocated", 0),
             (c"buffers_free", 0),
             (c"segments_free", 0),
             (c"buffer_space_allocated", 0),
             (c"buffer_space_commited", 0),
-        ]
+        ];
+        (figures, state.profile.as_ref().map(super::modes::Profile::times))
     };
     let hash = value::hash();
     for (name, figure) in figures {
         let figure = value::integer(i64::try_from(figure).unwrap_or(i64::MAX));
         value::store(hash, value::symbol(name), figure);
+    }
+    if let Some((cpu, waited)) = times {
+        // Centuries would have to pass before a nanosecond is lost.
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = |ns: u64| value::float(ns as f64 / 1e9);
+        value::store(hash, value::symbol(c"time_total_cpu"), seconds(cpu));
+        value::store(hash, value::symbol(c"time_total_wait"), seconds(waited));
     }
     Ok(hash)
 }
@@ -55,44 +64,8 @@ fn submit(this: VALUE) -> Outcome {
     Ok(value::integer(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
-fn sqpoll_mode(this: VALUE) -> Outcome {
-    Ok(value::boolean(Machine::any(this)?.state().borrow().driver.is_sqpoll()))
-}
-
-/// The fibers that wait for an op.
-fn pending_fibers(this: VALUE) -> Outcome {
-    let fibers: Vec<VALUE> = {
-        let state = Machine::any(this)?.state().borrow();
-        let parked = state.driver.ops().iter().map(|waiter| waiter.fiber);
-        parked.chain(state.yielding.iter().copied()).collect()
-    };
-    let array = value::array();
-    for fiber in fibers.into_iter().filter(|fiber| value::is_fiber(*fiber)) {
-        value::push(array, fiber);
-    }
-    value::call(array, c"to_set", &[])
-}
-
-fn inspect(this: VALUE) -> Outcome {
-    let Some(machine) = typed::get::<Machine>(this) else {
-        return Ok(value::utf8("#<UringMachine (uninitialized)>"));
-    };
-    let state = machine.state().borrow();
-    let text = format!(
-        "#<UringMachine {} fibers, {} runnable, {} ops pending>",
-        state.fibers.len(),
-        state.queues.run.len(),
-        state.driver.ops().live()
-    );
-    drop(state);
-    Ok(value::utf8(&text))
-}
-
 pub(super) fn init(class: VALUE) {
     define(class, c"metrics", method!(metrics, 0));
     define(class, c"size", method!(size, 0));
     define(class, c"submit", method!(submit, 0));
-    define(class, c"sqpoll_mode?", method!(sqpoll_mode, 0));
-    define(class, c"pending_fibers", method!(pending_fibers, 0));
-    define(class, c"inspect", method!(inspect, 0));
 }

@@ -8,16 +8,22 @@
 //!   hold it, and write the eventfd if the owner is waiting without it.
 //! * Only the owner's thread, in the process that made the machine, touches the ring.
 
+mod async_op;
 mod conclude;
 mod fibers;
 mod files;
 mod join;
+mod line;
 mod metrics;
+mod modes;
+mod mutex;
 mod offload;
 mod park;
+mod pending;
 mod poll;
-mod queues;
+mod queue;
 mod registry;
+mod runqueue;
 mod sockets;
 mod spun;
 mod starter;
@@ -25,7 +31,7 @@ mod time;
 mod transfer;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,9 +52,12 @@ pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use files::{CURRENT_POSITION, op_len};
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
-use queues::{Entry, Kind, Queues};
+use runqueue::{Entry, Kind, Queues};
 pub(crate) use sockets::Strays;
 
+/// Machines of up to this size refuse an op when their submission queue is full, as programs that
+/// ask for so small a queue expect; larger ones submit it first.
+const SMALL: u32 = 64;
 /// Default size of the submission queue, in SQEs.
 const DEFAULT_ENTRIES: u32 = 4096;
 
@@ -70,6 +79,12 @@ pub(crate) enum Role {
     Wake,
     /// A timeout block ran out: the value (or exception) is scheduled into the fiber.
     Timeout(VALUE),
+    /// The fiber goes on when so many others have ended.
+    Join(usize),
+    /// A timer that nobody waits for yet.
+    Timer,
+    /// An `AsyncOp`: whoever waits for that goes on.
+    Async(VALUE),
 }
 
 impl Waiter {
@@ -80,7 +95,7 @@ impl Waiter {
     fn mark(&self) {
         typed::mark(self.fiber);
         typed::mark(self.loan.value);
-        if let Role::Timeout(value) = self.role {
+        if let Role::Timeout(value) | Role::Async(value) = self.role {
             typed::mark(value);
         }
     }
@@ -101,11 +116,15 @@ pub(crate) struct State {
     pub(crate) queues: Queues,
     /// Spun fibers that have not ended.
     pub(crate) fibers: HashSet<VALUE>,
-    /// Fibers in `yield`.
-    pub(crate) yielding: HashSet<VALUE>,
+    /// Fibers in `yield`, and since when.
+    pub(crate) yielding: HashMap<VALUE, u64>,
     starters: starter::Starters,
     pub(crate) total_switches: u64,
     pub(crate) total_waits: u64,
+    /// Most ops and scheduled turns there ever were at one time.
+    records: usize,
+    /// Where time goes, in profile mode.
+    profile: Option<modes::Profile>,
 }
 
 /// A machine.
@@ -113,6 +132,8 @@ pub(crate) struct Machine {
     state: RefCell<State>,
     /// Size as given to `new`.
     size: u32,
+    /// The thread that it belongs to.
+    thread: VALUE,
     /// The fiber that interrupts are delivered to.
     root: Cell<VALUE>,
     /// The root fiber has switched away in the machine, and not by other means.
@@ -129,6 +150,8 @@ pub(crate) struct Machine {
     idle_watcher: Cell<VALUE>,
     /// Interrupts are being handled, and whether a fiber has parked meanwhile.
     handling: Cell<Handling>,
+    /// Completions are taken in before every scheduled turn.
+    test_mode: Cell<bool>,
     /// Cached, as the sink of other threads' wakes.
     wake_fd: RawFd,
 }
@@ -143,6 +166,7 @@ impl Typed for Machine {
     }
 
     fn mark(&self) {
+        typed::mark(self.thread);
         typed::mark(self.root.get());
         typed::mark(self.idle_watcher.get());
         if let Some((fiber, resume)) = self.resumed.get() {
@@ -153,7 +177,7 @@ impl Typed for Machine {
         state.driver.ops().iter().for_each(Waiter::mark);
         state.queues.mark();
         state.fibers.iter().copied().for_each(typed::mark);
-        state.yielding.iter().copied().for_each(typed::mark);
+        state.yielding.keys().copied().for_each(typed::mark);
         state.starters.mark();
         if let Some((fiber, value)) = self.assigned.get() {
             typed::mark(fiber);
@@ -239,14 +263,17 @@ impl Machine {
             driver,
             queues: Queues::default(),
             fibers: HashSet::new(),
-            yielding: HashSet::new(),
+            yielding: HashMap::new(),
             starters: starter::Starters::default(),
             total_switches: 0,
             total_waits: 0,
+            records: 0,
+            profile: None,
         };
         Ok(Self {
             state: RefCell::new(state),
             size,
+            thread: thread::current(),
             root: Cell::new(fiber::current()),
             root_parked: Cell::new(false),
             waiting: Cell::new(false),
@@ -255,6 +282,7 @@ impl Machine {
             object: Cell::new(NIL),
             idle_watcher: Cell::new(NIL),
             handling: Cell::new(Handling::No),
+            test_mode: Cell::new(false),
             wake_fd,
         })
     }
@@ -298,7 +326,11 @@ impl Machine {
 
     /// Appends an entry to the runqueue, from whichever thread.
     fn enqueue(&self, entry: Entry) {
-        self.state.borrow_mut().queues.run.push(entry);
+        {
+            let state = &mut *self.state.borrow_mut();
+            state.queues.schedule(entry);
+            state.records = state.records.max(state.taken_records());
+        }
         self.wake_if_waiting();
     }
 
@@ -310,7 +342,7 @@ impl Machine {
     /// Makes a fiber the next to run.
     pub(crate) fn schedule_first(&self, fiber: VALUE, value: VALUE) {
         let entry = Entry { fiber, value, kind: Kind::Schedule };
-        self.state.borrow_mut().queues.run.push_front(entry);
+        self.state.borrow_mut().queues.schedule_first(entry);
     }
 
     /// Gives a fiber its first turn.
@@ -338,10 +370,33 @@ impl Machine {
         // SAFETY: the loan's value is marked by the op table and stays in place until the op's
         // last CQE, when it is released.
         let submitted = unsafe { self.state.borrow_mut().driver.submit(op, waiter) };
-        submitted.map_err(|errno| {
+        submitted.map_err(|error| {
             loan.release();
-            Raise::Errno(errno)
+            Raise::from(error)
         })
+    }
+
+    /// Queues an op that nobody waits for; its errors are lost.
+    ///
+    /// # Safety
+    /// As [`Machine::submit`].
+    pub(crate) unsafe fn submit_detached<O: Op>(&self, op: O, loan: Loan) -> Outcome<()> {
+        let waiter = Waiter::new(NIL, loan);
+        // SAFETY: as in `submit`.
+        let submitted = unsafe { self.state.borrow_mut().driver.submit_detached(op, waiter) };
+        submitted.map_err(|error| {
+            loan.release();
+            Raise::from(error)
+        })
+    }
+
+    /// Gives up interest in an op that was just queued, without stopping it; its errors are lost.
+    pub(crate) fn detach(&self, key: OpKey) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(waiter) = state.driver.ops_mut().data_mut(key) {
+            waiter.fiber = NIL;
+        }
+        state.driver.detach(key);
     }
 
     /// Queues an op of the running fiber that sends bytes.
@@ -359,15 +414,27 @@ impl Machine {
             Source::Owned(bytes) => {
                 let waiter = Waiter::new(fiber::current(), Loan::NONE);
                 let mut state = self.state.borrow_mut();
-                state.driver.submit_owned(bytes, waiter, op).map_err(Raise::Errno)
+                state.driver.submit_owned(bytes, waiter, op).map_err(Raise::from)
             }
         }
     }
 
     /// Starts a wait that the kernel knows nothing of.
-    pub(crate) fn start_local(&self, deadline: Option<u64>, role: Role) -> OpKey {
+    pub(crate) fn start_local(
+        &self,
+        name: &'static str,
+        deadline: Option<u64>,
+        role: Role,
+    ) -> OpKey {
         let waiter = Waiter { fiber: fiber::current(), loan: Loan::NONE, role };
-        self.state.borrow_mut().driver.start_local(deadline, waiter)
+        self.state.borrow_mut().driver.start_local(name, deadline, waiter)
+    }
+
+    /// Gives a local op another meaning.
+    fn set_role(&self, key: OpKey, role: Role) {
+        if let Some(waiter) = self.state.borrow_mut().driver.ops_mut().data_mut(key) {
+            waiter.role = role;
+        }
     }
 
     /// Ends a local wait, from whichever thread.
@@ -377,6 +444,17 @@ impl Machine {
             driver.complete_local(key, result, queues);
         }
         self.wake_if_waiting();
+    }
+
+    /// A fiber that the op waits for has ended, on whichever thread.
+    fn count_down(&self, key: OpKey) {
+        if let Some(waiter) = self.state.borrow_mut().driver.ops_mut().data_mut(key) {
+            if let Role::Join(count @ 2..) = waiter.role {
+                waiter.role = Role::Join(count - 1);
+                return;
+            }
+        }
+        self.complete_local(key, 0);
     }
 
     /// The next result of an op; what it had borrowed is given back with its last one.
@@ -404,6 +482,18 @@ impl Machine {
         &self.state
     }
 
+    /// Counts a wait that the kernel knows nothing of as the op that it stands for.
+    pub(crate) fn count_op(&self) {
+        self.count_direct_op();
+    }
+
+    /// Whether the thread that runs the machine's fibers is alive, in this process. Calls Ruby.
+    fn has_thread(&self) -> bool {
+        let owner = self.state.borrow().driver.is_owner();
+        self.survives_fork()
+            && (owner || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy))
+    }
+
     /// Counts an op that was done by a plain syscall.
     pub(crate) fn count_direct_op(&self) {
         self.state.borrow_mut().driver.count_direct_op();
@@ -412,6 +502,22 @@ impl Machine {
     /// The fiber that interrupts, `exit` and signals are delivered to.
     pub(crate) fn root(&self) -> VALUE {
         self.root.get()
+    }
+}
+
+impl State {
+    /// Entries of the runqueue that are not stale.
+    fn runnable(&self) -> usize {
+        let stands = |entry: &&Entry| match entry.kind {
+            Kind::Op(key) => self.driver.ops().data(key).is_some(),
+            _ => true,
+        };
+        self.queues.run.iter().filter(stands).count()
+    }
+
+    /// Ops that are pending and turns that are scheduled: each has a record.
+    fn taken_records(&self) -> usize {
+        self.driver.pending_ops() + self.queues.scheduled()
     }
 }
 
@@ -445,10 +551,15 @@ fn initialize(this: VALUE, args: Args) -> Outcome {
     let config = RingConfig {
         entries: size,
         sqpoll_idle: sqpoll_idle(option(c"sqpoll"))?,
+        refuse_when_full: size <= SMALL,
         ..RingConfig::default()
     };
     typed::put(this, Machine::new(&config, size)?);
-    Machine::register(this)
+    Machine::register(this)?;
+    if value::truthy(option(c"sidecar")) {
+        Machine::of(this)?.state().borrow_mut().driver.start_sidecar()?;
+    }
+    Ok(this)
 }
 
 /// `sqpoll:`: true means a second; a number is the seconds that the kernel's thread stays awake.
@@ -507,11 +618,16 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     define_singleton(class, c"supported?", method!(supported, 0));
     define_singleton(class, c"capabilities", method!(capabilities, 0));
     define(thread_class, c"machine", method!(thread_machine, 0));
+    async_op::init(class);
     fibers::init(class);
     files::init(class);
     join::init(class);
     metrics::init(class);
+    modes::init(class);
+    mutex::init(class);
+    pending::init(class);
     poll::init(class);
+    queue::init(class);
     sockets::init(class);
     spun::init();
     time::init(class);

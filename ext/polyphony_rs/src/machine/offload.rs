@@ -27,7 +27,7 @@ impl Machine {
     /// Runs a job on a worker thread and waits for its result: a negated errno is raised. An
     /// interrupted wait leaves the job to its own end.
     fn offload(&self, job: impl FnOnce() -> i32 + Send + 'static) -> Outcome<()> {
-        let key = self.start_local(None, Role::Wake);
+        let key = self.start_local("worker", None, Role::Wake);
         let inbox = self.state().borrow().driver.inbox().clone();
         offload::run(move || inbox.post(key, job()));
         match self.wait_for(key, OnInterrupt::Abandon) {

@@ -6,11 +6,12 @@
 //! from a switch first finds out whether it was meant: the one that switches says in
 //! `resumed` to whom and why.
 
-use polyphony_core::op::OpKey;
+use polyphony_core::op::{OpKey, Progress};
 use polyphony_core::ring::wait::Outcome as WaitOutcome;
 use rb_sys::VALUE;
 
-use super::queues::{Entry, Kind};
+use super::async_op::AsyncOp;
+use super::runqueue::{Entry, Kind};
 use super::{Handling, Machine, Role, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, fiber, nogvl, thread, typed, value};
@@ -168,6 +169,9 @@ impl Machine {
     /// The next fiber to run; waits for one.
     pub(super) fn next_turn(&self, me: VALUE) -> Outcome<Turn> {
         loop {
+            if self.test_mode.get() && self.is_next_scheduled() {
+                self.poll()?;
+            }
             if let Some(turn) = self.pop_turn() {
                 return Ok(turn);
             }
@@ -188,7 +192,7 @@ impl Machine {
     /// must be looked at first.
     fn pop_turn(&self) -> Option<Turn> {
         let state = &mut *self.state.borrow_mut();
-        while let Some(entry) = state.queues.run.pop() {
+        while let Some(entry) = state.queues.pop() {
             state.total_switches += 1;
             if let Some(turn) = turn_of(state, entry) {
                 return Some(turn);
@@ -204,6 +208,7 @@ impl Machine {
             let State { driver, queues, .. } = state;
             let entered = driver.enter();
             state.total_waits += 1;
+            driver.set_now(crate::clock::coarse());
             driver.drain(queues);
             if driver.next_deadline().is_some() {
                 driver.expire(crate::clock::now(), queues);
@@ -226,12 +231,13 @@ impl Machine {
             }
             let now = crate::clock::now();
             let timeout = state.driver.next_deadline().map(|at| at.saturating_sub(now));
-            state.total_waits += 1;
             (state.driver.prepare_wait()?, timeout)
         };
+        let begun = self.begin_wait();
         self.waiting.set(true);
         let outcome = nogvl::wait(wait, timeout, self.wake_fd);
         self.waiting.set(false);
+        self.end_wait(begun);
         self.take_in();
         let outer = self.handling.replace(Handling::Yes);
         let interrupted = thread::check_interrupts();
@@ -249,6 +255,7 @@ impl Machine {
     fn take_in(&self) {
         {
             let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+            driver.set_now(crate::clock::coarse());
             driver.drain(queues);
             if driver.next_deadline().is_some() {
                 driver.expire(crate::clock::now(), queues);
@@ -274,7 +281,7 @@ impl Machine {
     pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
         let me = fiber::current();
         let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
-        self.state.borrow_mut().queues.run.push_front(back);
+        self.state.borrow_mut().queues.schedule_first(back);
         let mut turn = Some(Turn { fiber, resume: Resume::Value(NIL), start: true });
         loop {
             let next = match turn.take() {
@@ -330,6 +337,11 @@ impl Machine {
         state.queues.run.front().is_some_and(|entry| matches!(entry.kind, Kind::Return))
     }
 
+    /// Whether the next entry is somebody's schedule, and no op's end.
+    fn is_next_scheduled(&self) -> bool {
+        self.state.borrow().queues.run.front().is_some_and(|entry| !entry.is_op())
+    }
+
     fn has_work(&self) -> bool {
         let state = self.state.borrow();
         !state.queues.run.is_empty() || state.driver.ops().live() > 0
@@ -363,8 +375,12 @@ fn turn_of(state: &mut State, entry: Entry) -> Option<Turn> {
     let waiter = state.driver.ops_mut().acknowledge(key)?;
     let (fiber, role) = (waiter.fiber, waiter.role);
     match role {
-        Role::Wake if fiber == NIL => None,
-        Role::Wake => Some(Turn::of(fiber, Resume::Op)),
+        Role::Wake | Role::Join(_) if fiber != NIL => Some(Turn::of(fiber, Resume::Op)),
         Role::Timeout(_) => Some(Turn::of(fiber, Resume::Expired(key))),
+        Role::Async(op) => {
+            let Progress::Result(end, _) = state.driver.take(key, drop) else { return None };
+            AsyncOp::finish(op, end.result).map(|waiter| Turn::of(waiter, Resume::Op))
+        }
+        Role::Wake | Role::Join(_) | Role::Timer => None,
     }
 }

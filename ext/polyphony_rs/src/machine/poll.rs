@@ -76,7 +76,7 @@ impl Machine {
                 }
             }
         }
-        let timer = deadline.map(|deadline| self.start_local(Some(deadline), Role::Wake));
+        let timer = deadline.map(|deadline| self.start_local("select", Some(deadline), Role::Wake));
         let outcome = self.first_of(&keys, interests, timer);
         keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
         outcome

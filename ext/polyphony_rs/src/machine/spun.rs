@@ -7,6 +7,7 @@ use polyphony_core::op::OpKey;
 use rb_sys::{ID, VALUE};
 
 use super::Machine;
+use super::queue::Queue;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::guard;
 use crate::ruby::typed::{self, DataType, Typed};
@@ -38,6 +39,8 @@ pub(crate) struct Spun {
     result: Cell<VALUE>,
     done: Cell<bool>,
     listeners: RefCell<Vec<Listener>>,
+    /// An Array of the `UM::Queue`s that get the fiber at its end; nil where there is none.
+    queues: Cell<VALUE>,
 }
 
 static TYPE: DataType<Spun> = DataType::new();
@@ -56,6 +59,7 @@ impl Typed for Spun {
         if let Uncaught::Report(scheduler) = self.uncaught {
             typed::mark(scheduler);
         }
+        typed::mark(self.queues.get());
         for listener in self.listeners.borrow().iter() {
             typed::mark(listener.machine);
         }
@@ -97,13 +101,27 @@ impl Spun {
         self.listeners.borrow_mut().retain(|listener| !gone(listener));
     }
 
-    fn finish(&self, result: VALUE) {
+    fn finish(&self, fiber: VALUE, result: VALUE) {
         self.result.set(result);
+        self.mark_as_done(fiber);
+    }
+
+    /// Whoever waits for the end goes on.
+    fn mark_as_done(&self, fiber: VALUE) {
         self.done.set(true);
         self.body.set(NIL);
         for listener in self.listeners.take() {
             if let Ok(machine) = Machine::any(listener.machine) {
-                machine.complete_local(listener.key, 0);
+                machine.count_down(listener.key);
+            }
+        }
+        let queues = self.queues.replace(NIL);
+        if queues == NIL {
+            return;
+        }
+        for index in 0..value::array_len(queues) {
+            if let Ok(queue) = Queue::of(value::at(queues, index)) {
+                queue.push(fiber);
             }
         }
     }
@@ -117,6 +135,7 @@ fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
         result: Cell::new(NIL),
         done: Cell::new(false),
         listeners: RefCell::default(),
+        queues: Cell::new(NIL),
     };
     typed::wrap(CLASS.load(Ordering::Relaxed), spun)
 }
@@ -126,10 +145,22 @@ pub(super) fn adopt(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
     if let Some(spun) = Spun::of(fiber) {
         return Ok(spun);
     }
+    Machine::of(machine)?.state().borrow_mut().fibers.insert(fiber);
+    add_record(machine, fiber)
+}
+
+fn add_record(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
     let record = new_record(machine, NIL, Uncaught::Keep);
     value::set_ivar(fiber, record_name(), record)?;
-    Machine::of(machine)?.state().borrow_mut().fibers.insert(fiber);
     typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
+}
+
+/// The record of any fiber; one that was not spun says itself when it is done.
+fn record(fiber: VALUE) -> Outcome<&'static Spun> {
+    match Spun::of(fiber) {
+        Some(spun) => Ok(spun),
+        None => add_record(NIL, fiber),
+    }
 }
 
 /// Makes a fiber that will run `body`, with its record. It is in the machine's set of fibers
@@ -176,12 +207,12 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
     machine.state().borrow_mut().fibers.remove(&of);
     let raise = match ended {
         Ok(result) => {
-            spun.finish(result);
+            spun.finish(of, result);
             return Ok(NIL);
         }
         Err(Raise::Jump(state)) => {
             // The thread is dying, or the fiber was killed: on it goes.
-            spun.finish(NIL);
+            spun.finish(of, NIL);
             return Err(Raise::Jump(state));
         }
         Err(raise) => raise,
@@ -190,7 +221,7 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
     if ends_program(exception) {
         if !fiber::alive(machine.root()) {
             // Ruby hands it on to the thread's root fiber.
-            spun.finish(exception);
+            spun.finish(of, exception);
             return Err(Raise::Exception(exception));
         }
         // Before everybody else, also those who wait for the fiber: one of them may be the root.
@@ -200,7 +231,7 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
             crate::scheduler::report(scheduler, of, exception);
         }
     }
-    spun.finish(exception);
+    spun.finish(of, exception);
     Ok(NIL)
 }
 
@@ -224,6 +255,53 @@ fn done(this: VALUE) -> Outcome {
     })
 }
 
+/// `Fiber#mark_as_done`: for a fiber that was not spun, before it switches away for good.
+fn mark_as_done(this: VALUE) -> Outcome {
+    record(this)?.mark_as_done(this);
+    Ok(this)
+}
+
+/// `Fiber#set_result(value)`
+fn set_result(this: VALUE, result: VALUE) -> Outcome {
+    record(this)?.result.set(result);
+    Ok(this)
+}
+
+/// `Fiber#add_done_listener(queue)`: the queue gets the fiber at its end, or now.
+fn add_done_listener(this: VALUE, queue: VALUE) -> Outcome {
+    let listener = Queue::of(queue)?;
+    let spun = record(this)?;
+    if spun.is_done() {
+        listener.push(this);
+        return Ok(this);
+    }
+    if spun.queues.get() == NIL {
+        spun.queues.set(value::array());
+    }
+    value::push(spun.queues.get(), queue);
+    Ok(this)
+}
+
+/// `Fiber#done_listeners`: the queues that are still to get it.
+fn done_listeners(this: VALUE) -> Outcome {
+    match Spun::of(this) {
+        Some(spun) if spun.queues.get() != NIL => value::call(spun.queues.get(), c"dup", &[]),
+        _ => Ok(value::array()),
+    }
+}
+
+/// `Fiber#mailbox`: a queue of its own, made when first asked for.
+fn mailbox(this: VALUE) -> Outcome {
+    let name = value::intern(c"@__um_mailbox");
+    let existing = value::ivar(this, name);
+    if existing != NIL {
+        return Ok(existing);
+    }
+    let queue = Queue::create();
+    value::set_ivar(this, name, queue)?;
+    Ok(queue)
+}
+
 pub(super) fn init() {
     use crate::ruby::method::{define, method};
     // SAFETY: during initialisation.
@@ -236,4 +314,9 @@ pub(super) fn init() {
     define(fiber::class(), c"result", method!(result, 0));
     define(fiber::class(), c"done?", method!(done, 0));
     define(fiber::class(), c"done", method!(done, 0));
+    define(fiber::class(), c"mark_as_done", method!(mark_as_done, 0));
+    define(fiber::class(), c"set_result", method!(set_result, 1));
+    define(fiber::class(), c"add_done_listener", method!(add_done_listener, 1));
+    define(fiber::class(), c"done_listeners", method!(done_listeners, 0));
+    define(fiber::class(), c"mailbox", method!(mailbox, 0));
 }

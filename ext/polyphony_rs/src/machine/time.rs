@@ -11,8 +11,8 @@ use crate::ruby::{NIL, value};
 impl Machine {
     /// Parks until `deadline` (`None`: for ever). What it was interrupted with, if it was.
     pub(crate) fn sleep_until(&self, deadline: Option<u64>) -> Option<Interruption> {
-        let key = self.start_local(deadline, Role::Wake);
-        self.count_direct_op();
+        let key = self.start_local("sleep", deadline, Role::Wake);
+        self.count_op();
         match self.wait_for(key, OnInterrupt::Abandon) {
             Waited::Interrupted(interruption, _) => Some(interruption),
             Waited::Done(_) | Waited::TimedOut => None,
@@ -27,8 +27,8 @@ impl Machine {
         value: VALUE,
         body: impl FnOnce() -> Outcome,
     ) -> Outcome {
-        let key = self.start_local(Some(deadline), Role::Timeout(value));
-        self.count_direct_op();
+        let key = self.start_local("timeout", Some(deadline), Role::Timeout(value));
+        self.count_op();
         let result = body();
         self.abandon(key);
         result

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::zeroed;
 use std::os::raw::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::{VALUE, rb_data_type_t};
 
@@ -93,6 +94,43 @@ pub(crate) fn mark(value: VALUE) {
 pub(crate) fn keep(object: VALUE) {
     // SAFETY: needs the GVL only.
     unsafe { rb_sys::rb_gc_register_mark_object(object) };
+}
+
+/// A class of ours that objects are made of.
+pub(crate) struct Class(AtomicU64);
+
+impl Class {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Defines it as a constant of `outer`; during initialisation.
+    pub(crate) fn define_under(&self, outer: VALUE, name: &CStr) -> VALUE {
+        let class = define_class_under(outer, name);
+        self.0.store(class, Ordering::Relaxed);
+        class
+    }
+
+    pub(crate) fn get(&self) -> VALUE {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Defines a class as a constant of `outer`; during initialisation.
+pub(crate) fn define_class_under(outer: VALUE, name: &CStr) -> VALUE {
+    // SAFETY: during initialisation; `outer` is a class, the name a C string.
+    let class = unsafe { rb_sys::rb_define_class_under(outer, name.as_ptr(), rb_sys::rb_cObject) };
+    keep(class);
+    class
+}
+
+/// Takes `new` away from a class: its objects come from methods of ours.
+pub(crate) fn undefine_allocator(class: VALUE) {
+    // SAFETY: during initialisation; `class` is a class.
+    unsafe {
+        rb_sys::rb_undef_alloc_func(class);
+        rb_sys::rb_undef_method(rb_sys::rb_singleton_class(class), c"new".as_ptr());
+    }
 }
 
 /// Where a value is after compaction.

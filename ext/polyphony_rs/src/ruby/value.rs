@@ -192,6 +192,24 @@ pub(crate) fn at(array: VALUE, index: usize) -> VALUE {
     unsafe { rb_sys::rb_ary_entry(array, index as c_long) }
 }
 
+/// Puts an item before the others of an Array of ours.
+pub(crate) fn unshift(array: VALUE, item: VALUE) {
+    // SAFETY: `array` is an unfrozen Array of ours.
+    unsafe { rb_sys::rb_ary_unshift(array, item) };
+}
+
+/// Takes the first item of an Array of ours, nil when it is empty.
+pub(crate) fn shift(array: VALUE) -> VALUE {
+    // SAFETY: `array` is an unfrozen Array of ours.
+    unsafe { rb_sys::rb_ary_shift(array) }
+}
+
+/// Takes the last item of an Array of ours, nil when it is empty.
+pub(crate) fn pop(array: VALUE) -> VALUE {
+    // SAFETY: `array` is an unfrozen Array of ours.
+    unsafe { rb_sys::rb_ary_pop(array) }
+}
+
 /// Replaces an item of an Array of ours.
 pub(crate) fn set_at(array: VALUE, index: usize, item: VALUE) {
     debug_assert!(is_array(array));

@@ -22,7 +22,10 @@ fn block(this: VALUE, args: Args) -> Outcome {
 /// Parks until unblocked (true) or until the deadline (false). An unblock that came before the
 /// fiber got here is still on the runqueue, and counts.
 fn block_until(machine: &Machine, deadline: Option<u64>) -> Outcome<bool> {
-    let key = machine.start_local(deadline, Role::Wake);
+    let key = machine.start_local("block", deadline, Role::Wake);
+    if deadline.is_some() {
+        machine.count_op();
+    }
     let outcome = loop {
         match machine.park() {
             Ok(Resume::Unblock) => break Ok(true),

@@ -37,16 +37,48 @@ impl Entry {
     pub(crate) fn op(key: OpKey) -> Self {
         Self { fiber: NIL, value: NIL, kind: Kind::Op(key) }
     }
+
+    pub(super) fn is_op(&self) -> bool {
+        matches!(self.kind, Kind::Op(_))
+    }
 }
 
 /// The runqueue, and loans to give back once no borrow is alive.
 #[derive(Default)]
 pub(crate) struct Queues {
     pub(crate) run: Runqueue<Entry>,
+    /// Entries that are no op's.
+    scheduled: usize,
     pub(crate) retired: Vec<Loan>,
 }
 
 impl Queues {
+    /// Appends an entry that is no op's.
+    pub(super) fn schedule(&mut self, entry: Entry) {
+        self.scheduled += 1;
+        self.run.push(entry);
+    }
+
+    /// Makes an entry that is no op's the next.
+    pub(super) fn schedule_first(&mut self, entry: Entry) {
+        self.scheduled += 1;
+        self.run.push_front(entry);
+    }
+
+    /// The next entry, within the budget.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.run.pop()?;
+        if !entry.is_op() {
+            self.scheduled -= 1;
+        }
+        Some(entry)
+    }
+
+    /// Number of entries that are no op's.
+    pub(super) fn scheduled(&self) -> usize {
+        self.scheduled
+    }
+
     pub(crate) fn mark(&self) {
         for entry in self.run.iter() {
             typed::mark(entry.fiber);
