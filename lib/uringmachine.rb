@@ -4,6 +4,7 @@ require_relative "uringmachine/version"
 require_relative "uringmachine/native"
 require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
+require_relative "uringmachine/blocking_operation_thread_pool"
 require_relative "uringmachine/fiber_scheduler"
 
 # io_uring for fibers. Short name of {UringMachine}.

@@ -62,7 +62,7 @@ RSpec.describe "the signatures" do
 
   # Not for programs: used by the Ruby layer, or by Ruby itself.
   internal = %w[Polyphony.accept_each Polyphony.start UringMachine#inspect
-                UringMachine#__waits__ UringMachine#__initialized__?]
+                UringMachine#__waits__ UringMachine#__initialized__? UringMachine#__mine__?]
 
   it "say what there is" do
     outcome = ruby_program(program, File.expand_path("../sig", __dir__), *internal, timeout: 30)

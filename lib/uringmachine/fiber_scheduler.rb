@@ -21,12 +21,14 @@ class UringMachine
                     exception.full_message(highlight: false))
     end
 
-    # Runs `blocking_operation_wait` operations (zlib, large Integers, …) on threads of their own.
-    # Ruby calls the hook whenever it is there, so it is there only when asked for.
+    # Runs blocking operations (zlib, large Integers, file calls …) on threads beside the fibers. Ruby
+    # calls the hook for it, `blocking_operation_wait`, whenever it is there, so it is there only
+    # when asked for.
+    # @param pool [BlockingOperationThreadPool] the threads
     # @return [self]
-    def enable_blocking_operations
+    def enable_blocking_operations(pool = BlockingOperationThreadPool.new)
       define_singleton_method(:blocking_operation_wait) do |operation|
-        Thread.new { operation.call }.join
+        pool.process(machine, operation)
         true
       end
       self

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+# Who waits for what.
 class UringMachine
   # One fiber that waits, and for what: see {UringMachine#pending}.
   #

@@ -75,6 +75,11 @@ fn stop_sidecar(this: VALUE) -> Outcome {
     Ok(this)
 }
 
+/// Whether the running thread is the machine's own.
+fn is_mine(this: VALUE) -> Outcome {
+    Ok(value::boolean(Machine::of(this).is_ok()))
+}
+
 /// `mark(number)`: a place to stop at in a debugger.
 fn mark(this: VALUE, number: VALUE) -> Outcome {
     Machine::any(this)?;
@@ -92,5 +97,6 @@ pub(super) fn init(class: VALUE) {
     define(class, c"sidecar_mode?", method!(is_sidecar_mode, 0));
     define(class, c"sidecar_start", method!(start_sidecar, 0));
     define(class, c"sidecar_stop", method!(stop_sidecar, 0));
+    define(class, c"__mine__?", method!(is_mine, 0));
     define(class, c"mark", method!(mark, 1));
 }

@@ -1,0 +1,88 @@
+# frozen_string_literal: true
+
+require "etc"
+
+class UringMachine
+  # Threads that carry out blocking operations (zlib, big numbers, file calls) beside the fibers.
+  # They are started as they are needed, and end with the pool.
+  class BlockingOperationThreadPool
+    # @param size [Integer] most threads; by default as many as there are processors
+    def initialize(size = Etc.nprocessors)
+      valid = size.is_a?(Integer) && size.positive?
+      raise ArgumentError, "size must be a positive Integer: #{size.inspect}" unless valid
+
+      @size = size
+      start_anew
+    end
+
+    # Runs a job on one of the threads while the calling fiber waits. It comes back when the job is
+    # done, also when the fiber is interrupted meanwhile: the job may work on its caller's memory.
+    # @param machine [UringMachine] the caller's
+    # @param job [#call]
+    # @return [Object] what the job returns
+    # @raise what the job raises, or what the fiber was interrupted with
+    def process(machine, job)
+      start_anew if @process != Process.pid
+      start_thread if @jobs.num_waiting.zero? && @threads < @size
+      answers = Queue.new
+      @jobs << Job.new(machine, answers, job)
+      answer, interruption = wait_for(machine, answers)
+      raise interruption if interruption
+      raise answer.error if answer.error
+
+      answer.value
+    end
+
+    # Ends the threads.
+    Closing = Data.define(:jobs) do
+      def call(_id) = jobs.close
+    end
+    private_constant :Closing
+
+    # How a job has ended.
+    Answer = Data.define(:value, :error)
+    # What a thread does; it knows nothing of the pool, so that that can be collected.
+    Job = Data.define(:machine, :answers, :work) do
+      def call
+        answer = Answer.new(work.call, nil)
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        answer = Answer.new(nil, e)
+      ensure
+        machine.push(answers, answer)
+      end
+    end
+    private_constant :Answer, :Job
+
+    private
+
+    # No thread of the parent's lives in a forked child.
+    def start_anew
+      @process = Process.pid
+      @jobs = Thread::Queue.new
+      @threads = 0
+      ObjectSpace.define_finalizer(self, Closing.new(@jobs))
+    end
+
+    def start_thread
+      @threads += 1
+      self.class.__send__(:work_on, @jobs)
+    end
+
+    # The answer, and the (last) exception that came before it.
+    def wait_for(machine, answers)
+      interruption = nil
+      loop do
+        answer = machine.shift(answers)
+        return [answer, interruption] if answer.is_a?(Answer)
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        interruption = e
+      end
+    end
+
+    class << self
+      private
+
+      def work_on(jobs) = Thread.new { jobs.pop&.call until jobs.closed? }
+    end
+  end
+end

@@ -1,0 +1,49 @@
+# frozen_string_literal: true
+
+require_relative "../support/machine_helpers"
+
+RSpec.describe "UringMachine::BlockingOperationThreadPool" do
+  include SpecSupport::MachineHelpers
+
+  let(:pool) { UM::BlockingOperationThreadPool.new(2) }
+
+  it "runs jobs beside the fibers, on as many threads as it has" do
+    gate = Thread::Queue.new
+    jobs = Array.new(5) { machine.spin { pool.process(machine, -> { [gate.pop, Thread.current] }) } }
+    machine.snooze
+    5.times { gate << :open }
+    results = soon { machine.join(jobs) }
+    expect([results.map(&:first).uniq, results.map(&:last).uniq.size <= 2]).to eq([[:open], true])
+    expect(results.map(&:last)).not_to include(Thread.current)
+  end
+
+  it "raises what a job raises" do
+    expect { soon { pool.process(machine, -> { raise IOError, "no" }) } }.to raise_error(IOError, "no")
+    expect(soon { pool.process(machine, -> { 1 }) }).to eq(1)
+  end
+
+  it "waits for the job before an interruption is raised" do
+    done = false
+    job = -> { sleep(0.05) && done = true }
+    expect { machine.timeout(0.001, IOError) { pool.process(machine, job) } }.to raise_error(IOError)
+    expect(done).to be(true)
+  end
+
+  it "starts anew in a forked child" do
+    soon { pool.process(machine, -> { 1 }) }
+    pid = fork { exit!(UM.new.then { |own| pool.process(own, -> { 7 }) }) }
+    expect(Process.wait2(pid).last.exitstatus).to eq(7)
+  end
+
+  it "ends its threads when it is collected" do
+    thread = soon { UM::BlockingOperationThreadPool.new(1).process(machine, -> { Thread.current }) }
+    100.times { GC.start && thread.alive? ? sleep(0.01) : break }
+    expect(thread).not_to be_alive
+  end
+
+  it "refuses a size that is none" do
+    [0, -1, nil, "2"].each { |size| expect { described_class.new(size) }.to raise_error(ArgumentError) }
+  end
+
+  def described_class = UM::BlockingOperationThreadPool
+end
