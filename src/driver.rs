@@ -11,7 +11,7 @@ use io_uring::opcode;
 use crate::error::{SetupError, SubmitError};
 use crate::fork;
 use crate::offload::Inbox;
-use crate::op::{self, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress};
+use crate::op::{self, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress, Remains};
 use crate::ring::sidecar::Sidecar;
 use crate::ring::wait::Wait;
 use crate::ring::wake::Waker;
@@ -267,12 +267,12 @@ impl<T> Driver<T> {
         }
     }
 
-    /// The next result of an op.
-    pub fn take(&mut self, key: OpKey, freed: impl FnOnce(T)) -> Progress {
+    /// The next result of an op; with the last one, what is left of it goes to `freed`.
+    pub fn take(&mut self, key: OpKey, freed: impl FnOnce(Remains<T>)) -> Progress {
         let timers = &mut self.timers;
-        self.ops.take(key, |data| {
+        self.ops.take(key, |remains| {
             timers.cancel(key.index());
-            freed(data);
+            freed(remains);
         })
     }
 

@@ -35,7 +35,7 @@ pub use recv::Recv;
 pub use send::Send;
 pub use splice::{Splice, Tee};
 pub(crate) use table::Todo;
-pub use table::{Completion, OpTable, Pending, Progress};
+pub use table::{Completion, OpTable, Pending, Progress, Remains};
 pub use waitid::WaitId;
 pub use write::Write;
 

@@ -44,6 +44,16 @@ pub struct Pending<'a, T> {
     pub data: &'a T,
 }
 
+/// What is left of an op that is over.
+pub struct Remains<T> {
+    /// The binding's value.
+    pub data: T,
+    /// The memory that it owned, with what the kernel has written there.
+    pub memory: OpMemory,
+    /// Its descriptor was closed while the op was not over: the number may be another file's.
+    pub closed: bool,
+}
+
 struct Slot<T> {
     generation: u32,
     /// `None`: free.
@@ -354,9 +364,9 @@ impl<T> OpTable<T> {
         slot.data.as_ref()
     }
 
-    /// The next result of an op, or why there is none. The last one ends the op, and its
-    /// binding value goes to `freed`.
-    pub(crate) fn take(&mut self, key: OpKey, freed: impl FnOnce(T)) -> Progress {
+    /// The next result of an op, or why there is none. The last one ends the op, and what is left
+    /// of it goes to `freed`.
+    pub(crate) fn take(&mut self, key: OpKey, freed: impl FnOnce(Remains<T>)) -> Progress {
         let Some(slot) = self.slot_mut(key) else { return Progress::Gone };
         let Some(completion) = slot.result else {
             return if slot.timed_out { Progress::TimedOut } else { Progress::Pending };
@@ -364,7 +374,10 @@ impl<T> OpTable<T> {
         slot.result = slot.more.pop_front();
         let last = slot.result.is_none() && slot.state == Some(State::Completed);
         if last {
-            self.free(key.index).map(freed);
+            let (memory, closed) = (std::mem::take(&mut slot.memory), slot.closed);
+            if let Some(data) = self.free(key.index) {
+                freed(Remains { data, memory, closed });
+            }
         }
         Progress::Result(completion, last)
     }
@@ -583,6 +596,24 @@ mod tests {
         let key = table.insert("b", None, 0);
         table.complete(key, -512, 0);
         assert_eq!(take(&mut table, key), result(-libc::EINTR, true));
+    }
+
+    #[test]
+    fn taking_the_last_result_hands_over_memory_and_whether_the_descriptor_was_closed() {
+        let mut table = OpTable::default();
+        for close in [false, true] {
+            let key = table.insert("a", None, 0);
+            table.slots[0].memory = OpMemory::Bytes(Box::new([7]));
+            table.complete(key, 5, 0);
+            if close {
+                table.mark_closed(key);
+            }
+            let mut left = None;
+            assert_eq!(table.take(key, |remains| left = Some(remains)), result(5, true));
+            let left = left.expect("it is over");
+            assert!(matches!(left.memory, OpMemory::Bytes(bytes) if *bytes == [7]));
+            assert_eq!((left.data, left.closed), ("a", close));
+        }
     }
 
     #[test]

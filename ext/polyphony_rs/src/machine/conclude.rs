@@ -1,10 +1,10 @@
 //! Waiting for an op to its end, and what happens when the waiter is interrupted.
 
-use polyphony_core::op::{OpKey, Progress};
+use polyphony_core::op::{OpKey, Progress, Remains};
 use rb_sys::VALUE;
 
 use super::park::Resume;
-use super::{Machine, Role};
+use super::{Machine, Role, Waiter};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, value};
 
@@ -79,18 +79,30 @@ impl Machine {
 
     /// Waits for the next result of an op.
     pub(crate) fn wait_for(&self, key: OpKey, on_interrupt: OnInterrupt) -> Waited {
+        self.wait_for_remains(key, on_interrupt).0
+    }
+
+    /// As [`Machine::wait_for`]; with the last result comes what is left of the op.
+    pub(super) fn wait_for_remains(
+        &self,
+        key: OpKey,
+        on_interrupt: OnInterrupt,
+    ) -> (Waited, Option<Remains<Waiter>>) {
         loop {
             let interruption = self.park_interruptible();
             if let Some(interruption) = interruption {
                 let late = self.stop(key, on_interrupt);
-                return Waited::Interrupted(interruption, late);
+                return (Waited::Interrupted(interruption, late), None);
             }
-            match self.take(key) {
-                Progress::Result(completion, _) => return Waited::Done(completion.result),
-                Progress::TimedOut => return Waited::TimedOut,
-                Progress::Gone => return Waited::Done(-libc::ECANCELED),
-                Progress::Pending => {}
-            }
+            let waited = match self.take_with_remains(key) {
+                (Progress::Pending, _) => continue,
+                (Progress::Result(completion, _), left) => {
+                    return (Waited::Done(completion.result), left);
+                }
+                (Progress::TimedOut, _) => Waited::TimedOut,
+                (Progress::Gone, _) => Waited::Done(-libc::ECANCELED),
+            };
+            return (waited, None);
         }
     }
 

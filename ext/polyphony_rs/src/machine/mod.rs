@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use polyphony_core::driver::Driver;
 use polyphony_core::error::Cause;
-use polyphony_core::op::{Op, OpKey, Progress};
+use polyphony_core::op::{Op, OpKey, Progress, Remains};
 use polyphony_core::ring::RingConfig;
 use polyphony_core::ring::wake::Waker;
 use rb_sys::VALUE;
@@ -459,11 +459,17 @@ impl Machine {
 
     /// The next result of an op; what it had borrowed is given back with its last one.
     pub(crate) fn take(&self, key: OpKey) -> Progress {
-        let mut loan = Loan::NONE;
-        let progress =
-            self.state.borrow_mut().driver.take(key, |waiter: Waiter| loan = waiter.loan);
-        loan.release();
-        progress
+        self.take_with_remains(key).0
+    }
+
+    /// As [`Machine::take`]; with the last result comes what is left of the op.
+    fn take_with_remains(&self, key: OpKey) -> (Progress, Option<Remains<Waiter>>) {
+        let mut left = None;
+        let progress = self.state.borrow_mut().driver.take(key, |remains| left = Some(remains));
+        if let Some(remains) = &left {
+            remains.data.loan.release();
+        }
+        (progress, left)
     }
 
     /// Gives up interest in an op.
