@@ -19,6 +19,10 @@ RSpec.describe UM, "cancellation" do
     "send on a full socket" => lambda {
       full_socketpair.then { |fd,| -> { machine.send(fd, "x" * 5000, -1, 0) } }
     },
+    "writev to a full pipe" => -> { full_pipe.then { |_, fd| -> { machine.writev(fd, "x" * 5000, "y") } } },
+    "sendv on a full socket" => lambda {
+      full_socketpair.then { |fd,| -> { machine.sendv(fd, "x" * 5000, "y") } }
+    },
     "accept" => -> { listener.then { |fd,| -> { machine.accept(fd) } } },
     "accept_each" => -> { listener.then { |fd,| -> { machine.accept_each(fd) { nil } } } },
     "connect" => lambda {

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use super::sendv::Message;
 use crate::net::SockAddr;
 
 /// Held by the op's slot and released after its last CQE. Boxed, so that slots may move.
@@ -18,6 +19,10 @@ pub enum OpMemory {
     SigInfo(Box<libc::siginfo_t>),
     /// Bytes to send, copied from a short-lived place.
     Bytes(Box<[u8]>),
+    /// Where the bytes to write are.
+    Vectors(Box<[libc::iovec]>),
+    /// A message around such places.
+    Message(Box<Message>),
 }
 
 impl OpMemory {

@@ -10,15 +10,18 @@ mod fd_index;
 mod key;
 mod memory;
 mod open;
+mod pieces;
 mod poll;
 mod read;
 mod recv;
 mod send;
+mod sendv;
 mod splice;
 pub mod state;
 mod table;
 mod waitid;
 mod write;
+mod writev;
 
 use std::os::fd::RawFd;
 
@@ -29,15 +32,18 @@ pub use connect::Connect;
 pub use key::{IGNORED, OpKey, WAKE};
 pub use memory::OpMemory;
 pub use open::Open;
+pub use pieces::Pieces;
 pub use poll::{Poll, PollMultishot};
 pub use read::Read;
 pub use recv::Recv;
 pub use send::Send;
+pub use sendv::SendV;
 pub use splice::{Splice, Tee};
 pub(crate) use table::Todo;
 pub use table::{Completion, OpTable, Pending, Progress, Remains};
 pub use waitid::WaitId;
 pub use write::Write;
+pub use writev::WriteV;
 
 /// What to do with a result that nobody takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub(crate) fn optional_length(argument: VALUE) -> Outcome<Option<usize>> {
 }
 
 /// A position in a file: nil and -1 mean the descriptor's own.
-fn file_offset(argument: VALUE) -> Outcome<u64> {
+pub(super) fn file_offset(argument: VALUE) -> Outcome<u64> {
     match argument {
         NIL => Ok(CURRENT_POSITION),
         _ if value::fixnum(argument) == Some(-1) => Ok(CURRENT_POSITION),

@@ -29,6 +29,7 @@ mod spun;
 mod starter;
 mod time;
 mod transfer;
+mod vectored;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -638,4 +639,5 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     spun::init();
     time::init(class);
     transfer::init(class);
+    vectored::init(class);
 }

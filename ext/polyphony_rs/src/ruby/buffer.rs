@@ -10,7 +10,7 @@ use crate::errors::{Outcome, Raise};
 
 /// Strings up to this size are copied into the op instead of being shared: an embedded string
 /// has no buffer to share.
-const COPY_UP_TO: usize = 640;
+pub(super) const COPY_UP_TO: usize = 640;
 
 /// Bytes as the C API counts them: `size_t`, which is a `usize` wherever io_uring is.
 type Size = rb_sys::size_t;
@@ -31,6 +31,8 @@ pub(crate) enum Lock {
     String,
     /// An IO::Buffer locked by us.
     Buffer,
+    /// A [`Gathered`](super::gather::Gathered), which has loans of its own.
+    Several,
 }
 
 /// A value whose memory the kernel may use.
@@ -58,6 +60,7 @@ impl Loan {
                 let _ = protect(|| unsafe { rb_sys::rb_io_buffer_unlock(self.value) });
             }
             Lock::Buffer => {}
+            Lock::Several => super::gather::release(self.value),
         }
     }
 }

@@ -12,6 +12,7 @@
 pub(crate) mod buffer;
 pub(crate) mod fiber;
 pub(crate) mod frames;
+pub(crate) mod gather;
 pub(crate) mod io;
 pub(crate) mod method;
 pub(crate) mod nogvl;

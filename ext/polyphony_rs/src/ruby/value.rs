@@ -38,9 +38,20 @@ pub(crate) fn integer(number: i64) -> VALUE {
     unsafe { rb_sys::rb_ll2inum(number) }
 }
 
+/// An Integer from all of 64 bits.
+pub(crate) fn unsigned(number: u64) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_ull2inum(number) }
+}
+
 pub(crate) fn float(number: f64) -> VALUE {
     // SAFETY: needs the GVL only.
     unsafe { rb_sys::rb_float_new(number) }
+}
+
+/// Whether it is an Integer of any size.
+pub(crate) fn is_integer(value: VALUE) -> bool {
+    fixnum(value).is_some() || is_type(value, ruby_value_type::RUBY_T_BIGNUM)
 }
 
 fn is_type(value: VALUE, kind: ruby_value_type) -> bool {

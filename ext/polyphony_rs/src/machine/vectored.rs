@@ -1,0 +1,84 @@
+//! `writev` and `sendv`: several buffers as one, written to the end.
+
+use std::os::fd::RawFd;
+
+use polyphony_core::op::{Op, SendV, WriteV};
+use rb_sys::VALUE;
+
+use super::files::{CURRENT_POSITION, fd_of, file_offset};
+use super::{Machine, OnInterrupt, Waited};
+use crate::errors::{Outcome, Raise, check};
+use crate::ruby::gather::Sources;
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::{NIL, value};
+
+impl Machine {
+    /// Writes it all, by as many ops as it takes: the number of bytes. `op` gets the places of the
+    /// next bytes, and how many were written before.
+    fn write_all<O: Op>(
+        &self,
+        sources: Sources,
+        op: impl Fn(Box<[libc::iovec]>, u64) -> O,
+    ) -> Outcome {
+        let mut written = 0;
+        while !sources.is_empty() {
+            // SAFETY: the loan keeps the bytes; the list of their places moves into the op's own
+            // memory.
+            let key = unsafe { self.submit(op(sources.next(), written), sources.loan()) }?;
+            let (waited, left) = self.wait_for_remains(key, OnInterrupt::AwaitCancel);
+            let count = match waited {
+                Waited::Done(result) => check(result)?.unsigned_abs(),
+                Waited::TimedOut => return Ok(NIL),
+                Waited::Interrupted(interruption, _) => return interruption.conclude(),
+            };
+            written += u64::from(count);
+            sources.advance(count as usize);
+            // By now the number may be another file's.
+            if left.is_some_and(|left| left.closed) && !sources.is_empty() {
+                return Err(Raise::Errno(libc::EBADF));
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(value::unsigned(written))
+    }
+}
+
+/// `writev(fd, *buffers, file_offset = nil)`: an Integer at the end is the offset.
+fn writev(this: VALUE, args: Args) -> Outcome {
+    let machine = Machine::of(this)?;
+    let (fd, buffers) = fd_and_buffers(args)?;
+    let (buffers, offset) = match buffers.split_last() {
+        Some((last, rest)) if value::is_integer(*last) => (rest, file_offset(*last)?),
+        _ => (buffers, CURRENT_POSITION),
+    };
+    let sources = Sources::lend(buffers)?;
+    let written = machine.write_all(sources, |vectors, written| {
+        let own = offset == CURRENT_POSITION;
+        let offset = if own { offset } else { offset.saturating_add(written) };
+        WriteV { fd, vectors, offset }
+    });
+    sources.release();
+    written
+}
+
+/// `sendv(fd, *buffers)`
+fn sendv(this: VALUE, args: Args) -> Outcome {
+    let machine = Machine::of(this)?;
+    let (fd, buffers) = fd_and_buffers(args)?;
+    let sources = Sources::lend(buffers)?;
+    let sent = machine.write_all(sources, |vectors, _| SendV { fd, vectors });
+    sources.release();
+    sent
+}
+
+fn fd_and_buffers(args: Args<'_>) -> Outcome<(RawFd, &[VALUE])> {
+    let args = args.expect(1, usize::MAX)?;
+    Ok((fd_of(args.get(0))?, &args.all()[1..]))
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"writev", method!(writev, -1));
+    define(class, c"sendv", method!(sendv, -1));
+}
