@@ -281,6 +281,14 @@ RSpec.describe UM, "cancellation" do
       expect(buffer).to eq("later")
     end
 
+    it "is no block called with a plain value in the descriptor's place" do
+      path = fifo
+      opened = machine.timeout(0.001, 1) { machine.open(path, File::RDONLY | File::CREAT) { raise "called" } }
+      expect(opened).to eq(1)
+      settle
+      expect { machine.poll(1, SpecSupport::MachineHelpers::POLLOUT) }.not_to raise_error
+    end
+
     it "is a FIFO that can be opened" do
       path = fifo
       flags = File::RDONLY | File::CREAT

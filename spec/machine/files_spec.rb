@@ -228,6 +228,12 @@ RSpec.describe UM, "files and pipes" do
       expect([memory.size, memory.get_string(3, 5)]).to eq([131, "hello"])
     end
 
+    it "makes memory for a buffer that has none" do
+      empty = IO::Buffer.new(0)
+      machine.read(piped("hello"), empty, 10)
+      expect([empty.size, empty.get_string(0, 5)]).to eq([10, "hello"])
+    end
+
     it "fills a slice of another one" do
       machine.read(piped("xy"), memory.slice(1, 2), 2)
       expect(memory.get_string).to eq("\0xy")
@@ -269,7 +275,8 @@ RSpec.describe UM, "files and pipes" do
     end
 
     it "makes no op of nothing" do
-      expect([machine.write(ends.last, ""), machine.write(ends.last, "hello", 0)]).to eq([0, 0])
+      empty = IO::Buffer.new(0)
+      [[""], ["hello", 0], [empty]].each { |args| expect(machine.write(ends.last, *args)).to eq(0) }
       expect(total_ops).to eq(0)
     end
 
@@ -335,6 +342,21 @@ RSpec.describe UM, "files and pipes" do
       machine.read(second, buffer, 65_536)
       machine.join(fibers.last)
       expect(memory.locked?).to be(false)
+    end
+  end
+
+  describe "#fsync" do
+    it "gives 0" do
+      fd = keep(machine.open(file, File::WRONLY))
+      machine.write(fd, "hello")
+      expect(machine.fsync(fd)).to eq(0)
+    end
+
+    it "raises EINVAL on a pipe, and EBADF" do
+      expect { machine.fsync(pipe.last) }.to raise_error(Errno::EINVAL)
+      expect { machine.fsync(-1) }.to raise_error(Errno::EBADF)
+      expect { machine.fsync(nil) }.to raise_error(TypeError)
+      expect(pending).to eq(0)
     end
   end
 

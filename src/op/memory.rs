@@ -3,6 +3,7 @@
 use std::ffi::CString;
 
 use super::sendv::Message;
+use super::statx::Stat;
 use crate::net::SockAddr;
 
 /// Held by the op's slot and released after its last CQE. Boxed, so that slots may move.
@@ -15,6 +16,8 @@ pub enum OpMemory {
     Addr(Box<SockAddr>),
     /// A path.
     Path(CString),
+    /// A path, and where `statx` writes.
+    Stat(Box<Stat>),
     /// Where `waitid` writes.
     SigInfo(Box<libc::siginfo_t>),
     /// Bytes to send, copied from a short-lived place.
@@ -36,6 +39,15 @@ impl OpMemory {
                 let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
                 Some((pid, info.si_code, status))
             }
+            _ => None,
+        }
+    }
+
+    /// What `statx` wrote. `None` if the op was no statx.
+    #[must_use]
+    pub fn stat(&self) -> Option<&libc::statx> {
+        match self {
+            Self::Stat(stat) => Some(stat.result()),
             _ => None,
         }
     }

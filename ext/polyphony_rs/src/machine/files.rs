@@ -1,8 +1,8 @@
-//! `open`, `close`, `read`, `write`.
+//! `open`, `close`, `read`, `write`, `fsync`.
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{Open, Read, Write};
+use polyphony_core::op::{Fsync, Open, Read, Write};
 use rb_sys::VALUE;
 
 use super::{Machine, OnInterrupt, State, Waited};
@@ -95,22 +95,23 @@ fn open(this: VALUE, path: VALUE, flags: VALUE) -> Outcome {
     let op = Open { path, flags: value::int32(flags, "flags")?, mode: 0o666, on_worker };
     // SAFETY: the path moves into the op's own memory.
     let key = unsafe { machine.submit(op, buffer::Loan::NONE) }?;
-    let opened = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
-        Waited::Done(result) => integer_or_errno(result)?,
-        Waited::TimedOut => NIL,
+    let fd = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
+        Waited::Done(result) => check(result)?,
+        Waited::TimedOut => return Ok(NIL),
         Waited::Interrupted(interruption, late) => {
             // It was opened all the same: nobody will know the descriptor.
             if let Some(fd @ 0..) = late {
                 let _ = polyphony_core::sys::close(fd);
             }
-            interruption.conclude()?
+            return interruption.conclude();
         }
     };
-    let (true, Some(fd)) = (value::block_given(), value::fixnum(opened)) else {
+    let opened = value::integer(i64::from(fd));
+    if !value::block_given() {
         return Ok(opened);
-    };
+    }
     let result = value::yield_to_block(opened);
-    let closed = machine.close(RawFd::try_from(fd).unwrap_or(-1));
+    let closed = machine.close(fd);
     let result = result?;
     closed?;
     Ok(result)
@@ -155,6 +156,14 @@ fn write(this: VALUE, args: Args) -> Outcome {
     machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
 }
 
+/// `fsync(fd)`: 0.
+fn fsync(this: VALUE, fd: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    // SAFETY: the op points to nothing.
+    let key = unsafe { machine.submit(Fsync { fd: fd_of(fd)? }, buffer::Loan::NONE) }?;
+    machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
+}
+
 impl Source {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
@@ -175,4 +184,5 @@ pub(super) fn init(class: VALUE) {
     define(class, c"close", method!(close, 1));
     define(class, c"read", method!(read, -1));
     define(class, c"write", method!(write, -1));
+    define(class, c"fsync", method!(fsync, 1));
 }

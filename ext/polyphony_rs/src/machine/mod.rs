@@ -27,6 +27,7 @@ mod runqueue;
 mod sockets;
 mod spun;
 mod starter;
+mod stat;
 mod time;
 mod transfer;
 mod vectored;
@@ -637,6 +638,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     queue::init(class);
     sockets::init(class);
     spun::init();
+    stat::init(class);
     time::init(class);
     transfer::init(class);
     vectored::init(class);
