@@ -558,7 +558,7 @@ impl<T> Drop for Driver<T> {
 mod tests {
     use super::*;
     use crate::net;
-    use crate::op::{Accept, Completion, Poll, Read, Write};
+    use crate::op::{Accept, Completion, Poll, Read, ReceiveFd, SendFd, Write};
     use crate::ring::wait::Outcome;
 
     #[derive(Default)]
@@ -846,6 +846,27 @@ mod tests {
         // A late report wakes nobody.
         inbox.post(key, 0);
         drop(it);
+    }
+
+    #[test]
+    fn a_descriptor_that_came_in_for_nobody_is_closed() {
+        let mut it = Fixture::new();
+        let [one, other] =
+            net::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0).expect("socketpair");
+        let [r, w] = net::pipe(0).expect("pipe");
+        let (send, receive) = (SendFd { socket: one, fd: w }, ReceiveFd { socket: other });
+        // SAFETY: the messages are the ops' own.
+        let keys = unsafe { (it.driver.submit(send, 1), it.driver.submit(receive, 2)) };
+        it.driver.enter().expect("enter");
+        close(&[w]);
+        // The kernel is done with it, and nobody has looked.
+        it.driver.abandon(keys.1.expect("receive"), &mut it.seen);
+        it.turn();
+        assert_eq!(it.result(keys.0.expect("send")), 1);
+        let mut ends = [libc::pollfd { fd: r, events: libc::POLLIN, revents: 0 }];
+        assert_eq!(net::poll_now(&mut ends).expect("poll"), 1);
+        assert_eq!(ends[0].revents, libc::POLLHUP);
+        close(&[one, other, r]);
     }
 
     #[test]

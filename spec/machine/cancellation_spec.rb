@@ -23,6 +23,8 @@ RSpec.describe UM, "cancellation" do
     "sendv on a full socket" => lambda {
       full_socketpair.then { |fd,| -> { machine.sendv(fd, "x" * 5000, "y") } }
     },
+    "send_fd on a full socket" => -> { full_socketpair.then { |fd,| -> { machine.send_fd(fd, fd) } } },
+    "recv_fd" => -> { socketpair.then { |fd,| -> { machine.recv_fd(fd) } } },
     "accept" => -> { listener.then { |fd,| -> { machine.accept(fd) } } },
     "accept_each" => -> { listener.then { |fd,| -> { machine.accept_each(fd) { nil } } } },
     "connect" => lambda {

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use super::pass_fd::{FdMessage, Received};
 use super::sendv::Message;
 use super::statx::Stat;
 use crate::net::SockAddr;
@@ -26,6 +27,10 @@ pub enum OpMemory {
     Vectors(Box<[libc::iovec]>),
     /// A message around such places.
     Message(Box<Message>),
+    /// A message with a descriptor to send.
+    FdMessage(Box<FdMessage>),
+    /// A message with descriptors that came in; those that nobody takes are closed with it.
+    Received(Received),
 }
 
 impl OpMemory {
@@ -48,6 +53,15 @@ impl OpMemory {
     pub fn stat(&self) -> Option<&libc::statx> {
         match self {
             Self::Stat(stat) => Some(stat.result()),
+            _ => None,
+        }
+    }
+
+    /// The descriptor that came with a message: the caller's from now on.
+    #[must_use]
+    pub fn take_fd(&mut self) -> Option<std::os::fd::RawFd> {
+        match self {
+            Self::Received(received) => received.take_fd(),
             _ => None,
         }
     }

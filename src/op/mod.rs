@@ -11,6 +11,7 @@ mod fsync;
 mod key;
 mod memory;
 mod open;
+mod pass_fd;
 mod pieces;
 mod poll;
 mod read;
@@ -35,6 +36,7 @@ pub use fsync::Fsync;
 pub use key::{IGNORED, OpKey, WAKE};
 pub use memory::OpMemory;
 pub use open::Open;
+pub use pass_fd::{ReceiveFd, Received, SendFd};
 pub use pieces::Pieces;
 pub use poll::{Poll, PollMultishot};
 pub use read::Read;
@@ -49,7 +51,7 @@ pub use waitid::WaitId;
 pub use write::Write;
 pub use writev::WriteV;
 
-/// What to do with a result that nobody takes.
+/// What to do with a result that nobody takes. One that is in the op's memory goes with that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discard {
     /// It stands for nothing.

@@ -19,6 +19,7 @@ mod modes;
 mod mutex;
 mod offload;
 mod park;
+mod passing;
 mod pending;
 mod poll;
 mod queue;
@@ -633,6 +634,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     metrics::init(class);
     modes::init(class);
     mutex::init(class);
+    passing::init(class);
     pending::init(class);
     poll::init(class);
     queue::init(class);
