@@ -9,6 +9,7 @@
 //! Architecture invariants: nothing in here names a Ruby type, and nothing in here reads the
 //! clock; whoever calls passes `now`.
 
+pub mod child;
 pub mod driver;
 pub mod error;
 pub mod fork;

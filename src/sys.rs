@@ -122,17 +122,6 @@ pub fn pidfd_open(pid: i32) -> Result<RawFd, i32> {
     RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(errno)
 }
 
-/// `waitid(2)` that waits; for worker threads. 0, or a negated errno.
-#[must_use]
-pub fn waitid_blocking(idtype: u32, id: u32, options: i32) -> i32 {
-    // SAFETY: all zeroes is a valid siginfo_t, and it lives across the call.
-    let result = unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        libc::waitid(idtype, id, &raw mut info, options)
-    };
-    if result == 0 { 0 } else { -errno() }
-}
-
 /// `splice(2)` that doesn't wait on pipes (`SPLICE_F_NONBLOCK`) nor on descriptors that have
 /// `O_NONBLOCK`; see [`can_splice_now`].
 ///

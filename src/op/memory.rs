@@ -19,8 +19,6 @@ pub enum OpMemory {
     Path(CString),
     /// A path, and where `statx` writes.
     Stat(Box<Stat>),
-    /// Where `waitid` writes.
-    SigInfo(Box<libc::siginfo_t>),
     /// Bytes to send, copied from a short-lived place.
     Bytes(Box<[u8]>),
     /// Where the bytes to write are.
@@ -34,20 +32,6 @@ pub enum OpMemory {
 }
 
 impl OpMemory {
-    /// What `waitid` wrote: pid, `si_code` and status. `None` if the op was no waitid.
-    #[must_use]
-    pub fn siginfo(&self) -> Option<(i32, i32, i32)> {
-        match self {
-            Self::SigInfo(info) => {
-                // SAFETY: the union was zeroed or filled in by waitid, which writes the child
-                // fields.
-                let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-                Some((pid, info.si_code, status))
-            }
-            _ => None,
-        }
-    }
-
     /// What `statx` wrote. `None` if the op was no statx.
     #[must_use]
     pub fn stat(&self) -> Option<&libc::statx> {

@@ -3,15 +3,15 @@ use std::os::fd::RawFd;
 use io_uring::{opcode, squeue};
 
 use super::{Op, OpMemory};
+use crate::child::Whom;
 
-/// Waits for a change of a child process. Result: 0; what happened is in the op's memory.
+/// Waits for a change of a child process. Result: 0. What has changed is asked for afterwards, so
+/// that a wait that is given up loses nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitId {
-    /// `P_PID`, `P_PGID`, `P_ALL` or `P_PIDFD`.
-    pub idtype: u32,
-    /// Whom, by `idtype`.
-    pub id: u32,
-    /// `WEXITED`, `WNOWAIT` …
+    /// Which children.
+    pub whom: Whom,
+    /// `WEXITED` …; `WNOWAIT` is added.
     pub options: i32,
 }
 
@@ -22,12 +22,8 @@ impl Op for WaitId {
         None
     }
 
-    fn build(self, memory: &mut OpMemory) -> squeue::Entry {
-        // SAFETY: siginfo_t is plain data for which all zeroes is a valid value.
-        let mut info: Box<libc::siginfo_t> = Box::new(unsafe { std::mem::zeroed() });
-        let entry =
-            opcode::WaitId::new(self.idtype, self.id, self.options).infop(&raw mut *info).build();
-        *memory = OpMemory::SigInfo(info);
-        entry
+    fn build(self, _: &mut OpMemory) -> squeue::Entry {
+        let Whom { idtype, id } = self.whom;
+        opcode::WaitId::new(idtype, id, self.options | libc::WNOWAIT).build()
     }
 }

@@ -5,7 +5,7 @@ use rb_sys::VALUE;
 
 use super::park::Resume;
 use super::{Machine, Role, Waiter};
-use crate::errors::{Outcome, Raise};
+use crate::errors::{Outcome, Raise, check};
 use crate::ruby::{NIL, value};
 
 /// How a wait ended.
@@ -103,6 +103,16 @@ impl Machine {
                 (Progress::Gone, _) => Waited::Done(-libc::ECANCELED),
             };
             return (waited, None);
+        }
+    }
+
+    /// Waits for an op of which only the end counts. `Some`: the fiber was scheduled with that
+    /// value before.
+    pub(super) fn wait_until_over(&self, key: OpKey) -> Outcome<Option<VALUE>> {
+        match self.wait_for(key, OnInterrupt::Abandon) {
+            Waited::Done(result) => check(result).map(|_| None),
+            Waited::TimedOut => Ok(None),
+            Waited::Interrupted(interruption, _) => interruption.conclude().map(Some),
         }
     }
 

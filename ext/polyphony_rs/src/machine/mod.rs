@@ -22,6 +22,7 @@ mod park;
 mod passing;
 mod pending;
 mod poll;
+mod process;
 mod queue;
 mod registry;
 mod runqueue;
@@ -637,6 +638,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     passing::init(class);
     pending::init(class);
     poll::init(class);
+    process::init(class);
     queue::init(class);
     sockets::init(class);
     spun::init();

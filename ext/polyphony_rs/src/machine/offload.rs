@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use polyphony_core::{offload, resolve, sys};
+use polyphony_core::child::{self, Whom};
+use polyphony_core::{offload, resolve};
+use rb_sys::VALUE;
 
-use super::{Machine, OnInterrupt, Role, Waited};
-use crate::errors::{Outcome, Raise};
+use super::{Machine, Role};
+use crate::errors::Outcome;
 
 impl Machine {
     /// The addresses of a host, looked up by the system's resolver on a worker thread.
@@ -20,20 +22,16 @@ impl Machine {
     }
 
     /// `waitid(2)` without reaping, for kernels whose ring can't do it.
-    pub(crate) fn offload_waitid(&self, idtype: u32, id: u32, options: i32) -> Outcome<()> {
-        self.offload(move || sys::waitid_blocking(idtype, id, options))
+    pub(super) fn offload_waitid(&self, whom: Whom, options: i32) -> Outcome<Option<VALUE>> {
+        self.offload(move || child::wait_blocking(whom, options))
     }
 
     /// Runs a job on a worker thread and waits for its result: a negated errno is raised. An
-    /// interrupted wait leaves the job to its own end.
-    fn offload(&self, job: impl FnOnce() -> i32 + Send + 'static) -> Outcome<()> {
+    /// interrupted wait leaves the job to its own end; `Some` is the value that did it.
+    fn offload(&self, job: impl FnOnce() -> i32 + Send + 'static) -> Outcome<Option<VALUE>> {
         let key = self.start_local("worker", None, Role::Wake);
         let inbox = self.state().borrow().driver.inbox().clone();
         offload::run(move || inbox.post(key, job()));
-        match self.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Interrupted(interruption, _) => interruption.conclude().map(drop),
-            Waited::Done(result) if result < 0 => Err(Raise::Errno(-result)),
-            Waited::Done(_) | Waited::TimedOut => Ok(()),
-        }
+        self.wait_until_over(key)
     }
 }

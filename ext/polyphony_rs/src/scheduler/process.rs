@@ -1,12 +1,10 @@
 //! The hook of `Process.wait`, `system` and their like.
 
-use polyphony_core::op::WaitId;
+use polyphony_core::child::Whom;
 use rb_sys::VALUE;
 
 use super::machine;
-use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, OnInterrupt, Waited};
-use crate::ruby::buffer::Loan;
+use crate::errors::Outcome;
 use crate::ruby::method::{define, method};
 use crate::ruby::{NIL, value};
 
@@ -18,12 +16,14 @@ fn process_wait(this: VALUE, pid: VALUE, flags: VALUE) -> Outcome {
     let machine = machine(this)?;
     let target = value::int32(pid, "pid")?;
     let options = value::int32(flags, "flags")?;
+    // waitpid(2) always looks for ends, waitid(2) when asked to.
+    let changes = libc::WEXITED | (options & (libc::WUNTRACED | libc::WCONTINUED));
     loop {
         let status = reap(pid, options)?;
         if status != NIL {
             return Ok(status);
         }
-        wait_for_change(machine, target, options)?;
+        machine.wait_for_child(Whom::of_pid(target), changes)?;
     }
 }
 
@@ -39,43 +39,6 @@ fn status_class() -> Outcome {
         unsafe { rb_sys::rb_const_get(rb_sys::rb_mProcess, value::intern(c"Status")) }
     })?;
     Ok(process)
-}
-
-fn wait_for_change(machine: &Machine, pid: i32, options: i32) -> Outcome<()> {
-    let (idtype, id) = match pid {
-        -1 => (libc::P_ALL, 0),
-        0 => (libc::P_PGID, 0),
-        ..-1 => (libc::P_PGID, pid.unsigned_abs()),
-        _ => (libc::P_PID, pid.unsigned_abs()),
-    };
-    let has_waitid = machine.state().borrow().driver.capabilities().waitid;
-    if !has_waitid && idtype == libc::P_PID {
-        return wait_by_pidfd(machine, pid);
-    }
-    let stopped = if options & libc::WUNTRACED != 0 { libc::WSTOPPED } else { 0 };
-    let options = libc::WEXITED | libc::WNOWAIT | stopped | (options & libc::WCONTINUED);
-    if !has_waitid {
-        return machine.offload_waitid(idtype, id, options);
-    }
-    // SAFETY: the result struct is the op's own memory.
-    let key = unsafe { machine.submit(WaitId { idtype, id, options }, Loan::NONE) }?;
-    conclude(machine, key)
-}
-
-/// Linux below 6.7: a pidfd becomes readable when its process ends.
-fn wait_by_pidfd(machine: &Machine, pid: i32) -> Outcome<()> {
-    let fd = polyphony_core::sys::pidfd_open(pid)?;
-    let outcome = machine.wait_for_events(fd, libc::POLLIN, None).map(drop);
-    polyphony_core::sys::close(fd)?;
-    outcome
-}
-
-fn conclude(machine: &Machine, key: polyphony_core::op::OpKey) -> Outcome<()> {
-    match machine.wait_for(key, OnInterrupt::Abandon) {
-        Waited::Done(result) if result < 0 => Err(Raise::Errno(-result)),
-        Waited::Done(_) | Waited::TimedOut => Ok(()),
-        Waited::Interrupted(interruption, _) => interruption.conclude().map(drop),
-    }
 }
 
 pub(super) fn init(class: VALUE) {
