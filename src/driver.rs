@@ -302,16 +302,24 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> io::Result<()> {
+        if self.queue_cancel_fd(fd, sink) {
+            // The kernel has to act before the number can be given to another file.
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Driver::cancel_fd`], for a descriptor that an op queued next is going to close.
+    /// Whether there is anything on it.
+    pub fn queue_cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> bool {
         let keys = self.ops.on_fd(fd);
-        if keys.is_empty() {
-            return Ok(());
+        for key in &keys {
+            if !self.ops.survives_close(*key) {
+                self.ops.mark_closed(*key);
+                self.cancel(*key, sink);
+            }
         }
-        for key in keys {
-            self.ops.mark_closed(key);
-            self.cancel(key, sink);
-        }
-        // The kernel has to act before the number can be given to another file.
-        self.hand_over().map(drop)
+        !keys.is_empty()
     }
 
     fn carry_out(&mut self, key: OpKey, todo: op::Todo<T>, sink: &mut impl Sink<T>) {
@@ -558,7 +566,7 @@ impl<T> Drop for Driver<T> {
 mod tests {
     use super::*;
     use crate::net;
-    use crate::op::{Accept, Completion, Poll, Read, ReceiveFd, SendFd, Write};
+    use crate::op::{Accept, Completion, Poll, Read, ReceiveFd, SendFd, Write, WriteAsync};
     use crate::ring::wait::Outcome;
 
     #[derive(Default)]
@@ -678,6 +686,35 @@ mod tests {
         it.turn();
         assert_eq!(it.result(key), -libc::EBADF);
         close(&[w]);
+    }
+
+    #[test]
+    fn what_outlives_its_descriptor_is_handed_over_before_that_is_closed() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        let write = Write { fd: w, ptr: b"hello".as_ptr(), len: 5, offset: u64::MAX };
+        // SAFETY: the bytes are static.
+        unsafe { it.driver.submit_detached(WriteAsync(write), 7) }.expect("write");
+        it.driver.cancel_fd(w, &mut it.seen).expect("cancel");
+        close(&[w]);
+        let mut buffer = [0u8; 8];
+        // SAFETY: the op ends before the buffer does.
+        let key = unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.turn();
+        assert_eq!((it.result(key), it.seen.freed.as_slice()), (5, [7].as_slice()));
+        close(&[r]);
+    }
+
+    #[test]
+    fn dropping_cancels_what_nobody_waits_for() {
+        let mut it = Fixture::new();
+        let [r, w] = net::pipe(0).expect("pipe");
+        // SAFETY: a poll points to nothing.
+        unsafe { it.driver.submit_detached(Poll { fd: r, events: 1 }, 7) }.expect("poll");
+        it.turn();
+        assert!(it.driver.shut_down(&mut it.seen));
+        assert_eq!(it.seen.freed, [7]);
+        close(&[r, w]);
     }
 
     #[test]

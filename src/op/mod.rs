@@ -5,6 +5,7 @@
 //! binding.
 
 mod accept;
+mod close;
 mod connect;
 mod fd_index;
 mod fsync;
@@ -18,6 +19,7 @@ mod read;
 mod recv;
 mod send;
 mod sendv;
+mod shutdown;
 mod splice;
 pub mod state;
 mod statx;
@@ -31,6 +33,7 @@ use std::os::fd::RawFd;
 use io_uring::squeue;
 
 pub use accept::{Accept, AcceptMultishot};
+pub use close::Close;
 pub use connect::Connect;
 pub use fsync::Fsync;
 pub use key::{IGNORED, OpKey, WAKE};
@@ -43,12 +46,13 @@ pub use read::Read;
 pub use recv::Recv;
 pub use send::Send;
 pub use sendv::SendV;
+pub use shutdown::Shutdown;
 pub use splice::{Splice, Tee};
 pub use statx::Statx;
 pub(crate) use table::Todo;
 pub use table::{Completion, OpTable, Pending, Progress, Remains};
 pub use waitid::WaitId;
-pub use write::Write;
+pub use write::{Write, WriteAsync};
 pub use writev::WriteV;
 
 /// What to do with a result that nobody takes. One that is in the op's memory goes with that.

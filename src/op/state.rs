@@ -9,6 +9,8 @@ pub enum State {
     Cancelling,
     /// Its last completion is here, to be taken.
     Completed,
+    /// Nobody waits, and it is to go on.
+    Detached,
     /// Nobody waits any more; its memory stays until the last completion.
     Abandoned,
 }
@@ -48,21 +50,22 @@ pub enum Action {
 #[must_use]
 pub fn step(state: State, event: Event) -> (Option<State>, Action) {
     use Event::{Abandon, Cancel, Cqe, Take};
-    use State::{Abandoned, Cancelling, Completed, Submitted};
+    use State::{Abandoned, Cancelling, Completed, Detached, Submitted};
     match (state, event) {
         (Submitted, Cqe { more: true }) => (Some(Submitted), Action::Wake),
         (Submitted | Cancelling, Cqe { more: false }) => (Some(Completed), Action::Wake),
         (Cancelling, Cqe { more: true }) => (Some(Cancelling), Action::Wake),
-        (Abandoned, Cqe { more: true }) => (Some(Abandoned), Action::Discard),
-        (Abandoned, Cqe { more: false }) => (None, Action::Free),
+        (Abandoned | Detached, Cqe { more: true }) => (Some(state), Action::Discard),
+        (Abandoned | Detached, Cqe { more: false }) => (None, Action::Free),
 
         (Submitted, Cancel) => (Some(Cancelling), Action::AskCancel),
         (Submitted, Abandon) => (Some(Abandoned), Action::AskCancel),
+        (Detached, Cancel | Abandon) => (Some(Abandoned), Action::AskCancel),
         (Cancelling, Abandon) => (Some(Abandoned), Action::None),
         (Completed, Abandon | Take) => (None, Action::Free),
 
         // A result of a multishot op was taken, or the op was asked to stop twice: no change.
-        (Submitted | Cancelling | Abandoned, Take)
+        (Submitted | Cancelling | Abandoned | Detached, Take)
         | (Cancelling | Completed | Abandoned, Cancel)
         | (Abandoned, Abandon)
         // The kernel posts nothing after the last completion.
@@ -110,6 +113,16 @@ mod tests {
         assert_eq!((state, action), (Some(State::Abandoned), Action::AskCancel));
         assert_eq!(step(State::Abandoned, MORE), (Some(State::Abandoned), Action::Discard));
         assert_eq!(step(State::Abandoned, LAST), (None, Action::Free));
+    }
+
+    #[test]
+    fn detached_goes_on_until_it_is_over_or_cancelled() {
+        assert_eq!(step(State::Detached, MORE), (Some(State::Detached), Action::Discard));
+        assert_eq!(step(State::Detached, LAST), (None, Action::Free));
+        for event in [Event::Cancel, Event::Abandon] {
+            let stopped = (Some(State::Abandoned), Action::AskCancel);
+            assert_eq!(step(State::Detached, event), stopped);
+        }
     }
 
     #[test]

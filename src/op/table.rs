@@ -193,7 +193,7 @@ impl<T> OpTable<T> {
     /// Nobody will wait for this op: it is over with its last completion.
     pub(crate) fn detach(&mut self, key: OpKey) {
         let Some(slot) = self.slot_mut(key) else { return };
-        slot.state = Some(State::Abandoned);
+        slot.state = Some(State::Detached);
         slot.detached = true;
         self.detached += 1;
     }
@@ -272,14 +272,15 @@ impl<T> OpTable<T> {
         self.slots.iter().filter(with_kernel).count()
     }
 
-    /// Keys of the ops on a descriptor that end with it.
+    /// Keys of the ops on a descriptor.
     pub(crate) fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
-        self.on_fd
-            .slots(fd)
-            .map(|index| (index, &self.slots[index as usize]))
-            .filter(|(_, slot)| !slot.survives_close)
-            .map(|(index, slot)| OpKey { index, generation: slot.generation })
-            .collect()
+        let key = |index| OpKey { index, generation: self.slots[index as usize].generation };
+        self.on_fd.slots(fd).map(key).collect()
+    }
+
+    /// Whether the op goes on when its descriptor is closed.
+    pub(crate) fn survives_close(&self, key: OpKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.survives_close)
     }
 
     /// Keys of all ops that are not over.

@@ -28,3 +28,20 @@ impl Op for Write {
         opcode::Write::new(types::Fd(self.fd), self.ptr, self.len).offset(self.offset).build()
     }
 }
+
+/// A [`Write`] that nobody waits for: it goes on when its descriptor is closed after it.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteAsync(pub Write);
+
+impl Op for WriteAsync {
+    const NAME: &'static str = "write_async";
+    const SURVIVES_CLOSE: bool = true;
+
+    fn fd(&self) -> Option<RawFd> {
+        self.0.fd()
+    }
+
+    fn build(self, memory: &mut OpMemory) -> squeue::Entry {
+        self.0.build(memory)
+    }
+}

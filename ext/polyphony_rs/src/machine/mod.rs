@@ -10,6 +10,7 @@
 
 mod async_op;
 mod conclude;
+mod detached;
 mod fibers;
 mod files;
 mod join;
@@ -629,6 +630,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     define_singleton(class, c"capabilities", method!(capabilities, 0));
     define(thread_class, c"machine", method!(thread_machine, 0));
     async_op::init(class);
+    detached::init(class);
     fibers::init(class);
     files::init(class);
     join::init(class);

@@ -1,0 +1,58 @@
+//! `close_async`, `shutdown_async` and `write_async`: ops that nobody waits for. They are queued
+//! only, and begin when the machine next submits; their errors are lost.
+
+use polyphony_core::op::{Close, Shutdown, Write, WriteAsync};
+use rb_sys::VALUE;
+
+use super::files::{fd_of, file_offset, optional_length};
+use super::{Machine, State};
+use crate::errors::Outcome;
+use crate::ruby::buffer::{self, Loan};
+use crate::ruby::method::{Args, define, method};
+use crate::ruby::value;
+
+/// `close_async(fd)`: the descriptor. What is in flight on it ends as with `close`.
+fn close_async(this: VALUE, fd: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let op = Close { fd: fd_of(fd)? };
+    {
+        let State { driver, queues, .. } = &mut *machine.state().borrow_mut();
+        driver.queue_cancel_fd(op.fd, queues);
+    }
+    // SAFETY: the op points to nothing.
+    unsafe { machine.submit_detached(op, Loan::NONE) }?;
+    Ok(fd)
+}
+
+/// `shutdown_async(fd, how)`: the descriptor.
+fn shutdown_async(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let op = Shutdown { fd: fd_of(fd)?, how: value::int32(how, "how")? };
+    // SAFETY: the op points to nothing.
+    unsafe { machine.submit_detached(op, Loan::NONE) }?;
+    Ok(fd)
+}
+
+/// `write_async(fd, buffer, len = nil, file_offset = nil)`: the buffer.
+fn write_async(this: VALUE, args: Args) -> Outcome {
+    let args = args.expect(2, 4)?;
+    let machine = Machine::of(this)?;
+    let fd = fd_of(args.get(0))?;
+    let len = optional_length(args.get(2))?;
+    let offset = file_offset(args.get(3))?;
+    let source = buffer::lend_source(args.get(1), len)?;
+    if source.is_empty() {
+        source.release();
+        return Ok(args.get(1));
+    }
+    let op = |ptr, len| WriteAsync(Write { fd, ptr, len, offset });
+    let key = machine.submit_source(source, op)?;
+    machine.detach(key);
+    Ok(args.get(1))
+}
+
+pub(super) fn init(class: VALUE) {
+    define(class, c"close_async", method!(close_async, 1));
+    define(class, c"shutdown_async", method!(shutdown_async, 2));
+    define(class, c"write_async", method!(write_async, -1));
+}
