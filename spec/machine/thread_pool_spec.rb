@@ -35,10 +35,13 @@ RSpec.describe "UringMachine::BlockingOperationThreadPool" do
     expect(Process.wait2(pid).last.exitstatus).to eq(7)
   end
 
+  # One of them may be kept by what looks like a reference on the stack.
   it "ends its threads when it is collected" do
-    thread = soon { UM::BlockingOperationThreadPool.new(1).process(machine, -> { Thread.current }) }
-    100.times { GC.start && thread.alive? ? sleep(0.01) : break }
-    expect(thread).not_to be_alive
+    threads = Array.new(10) do
+      soon { UM::BlockingOperationThreadPool.new(1).process(machine, -> { Thread.current }) }
+    end
+    200.times { GC.start && threads.count(&:alive?) > 2 ? sleep(0.01) : break }
+    expect(threads.count(&:alive?)).to be <= 2
   end
 
   it "refuses a size that is none" do
