@@ -40,7 +40,10 @@ RSpec.describe "UringMachine::BlockingOperationThreadPool" do
     threads = Array.new(10) do
       soon { UM::BlockingOperationThreadPool.new(1).process(machine, -> { Thread.current }) }
     end
-    200.times { GC.start && threads.count(&:alive?) > 2 ? sleep(0.01) : break }
+    200.times do
+      GC.start
+      threads.count(&:alive?) > 2 ? sleep(0.01) : break
+    end
     expect(threads.count(&:alive?)).to be <= 2
   end
 
