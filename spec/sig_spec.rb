@@ -48,6 +48,12 @@ RSpec.describe "the signatures" do
       check.call("#{mod}.", singleton, mod.singleton_methods(false))
     end
 
+    declared_constants = environment.constant_decls.keys.filter_map do |name|
+      name.name if name.namespace.to_s == "::UringMachine::"
+    end
+    constants = UringMachine.constants.reject { |name| UringMachine.const_get(name).is_a?(Module) }
+    check.call("UringMachine::", declared_constants, constants)
+
     [Fiber, Thread, Kernel, IO, TCPServer, UNIXServer, Socket].each do |mod|
       name = type_name.call("::#{mod.name}")
       declared.call(builder.build_instance(name)).each do |method|

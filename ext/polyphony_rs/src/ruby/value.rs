@@ -290,6 +290,15 @@ pub(crate) fn block() -> Outcome {
     protect(|| unsafe { rb_sys::rb_block_proc() })
 }
 
+/// Defines a constant of a class; during initialisation only.
+pub(crate) fn define_constant(class: VALUE, name: &str, value: VALUE) {
+    // SAFETY: `class` is a class, and the name begins with a capital letter.
+    unsafe {
+        let name = rb_sys::rb_intern2(name.as_ptr().cast::<c_char>(), name.len() as c_long);
+        rb_sys::rb_const_set(class, name, value);
+    }
+}
+
 /// An instance variable, nil where it is not set.
 pub(crate) fn ivar(object: VALUE, name: ID) -> VALUE {
     // SAFETY: reading never raises for an internal name.
