@@ -185,6 +185,13 @@ pub(crate) fn array_of(items: &[VALUE]) -> VALUE {
     unsafe { rb_sys::rb_ary_new_from_values(items.len() as c_long, items.as_ptr()) }
 }
 
+/// Texts as an Array of Strings.
+pub(crate) fn texts(texts: &[String]) -> VALUE {
+    let list = array();
+    texts.iter().for_each(|text| push(list, utf8(text)));
+    list
+}
+
 pub(crate) fn push(array: VALUE, item: VALUE) {
     // SAFETY: `array` is a fresh, unfrozen Array of ours.
     unsafe { rb_sys::rb_ary_push(array, item) };
