@@ -156,6 +156,12 @@ pub(crate) fn utf8(text: &str) -> VALUE {
     unsafe { rb_sys::rb_utf8_str_new(text.as_ptr().cast::<c_char>(), text.len() as c_long) }
 }
 
+/// A file's name as Ruby's own methods give it: in the file system's encoding.
+pub(crate) fn file_name(bytes: &[u8]) -> VALUE {
+    // SAFETY: as `string`.
+    unsafe { rb_sys::rb_filesystem_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
+}
+
 /// The bytes of a String, copied.
 pub(crate) fn bytes_of(value: VALUE) -> Vec<u8> {
     debug_assert!(is_string(value));
