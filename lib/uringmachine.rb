@@ -5,6 +5,8 @@ require_relative "uringmachine/native"
 require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
 require_relative "uringmachine/blocking_operation_thread_pool"
+require_relative "uringmachine/dns_resolver"
+require_relative "uringmachine/file_watch"
 require_relative "uringmachine/fiber_scheduler"
 
 # io_uring for fibers. Short name of {UringMachine}.

@@ -39,7 +39,7 @@ RSpec.describe "the signatures" do
     # RBS 3.8 has given it a name of its own.
     type_name = ->(name) { RBS::TypeName.respond_to?(:parse) ? RBS::TypeName.parse(name) : TypeName(name) }
     whole = [UringMachine, UringMachine::FiberScheduler, Polyphony, Polyphony::Pipe, Polyphony::BaseException,
-             UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp]
+             UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::DNSResolver]
     whole.each do |mod|
       name = type_name.call("::#{mod.name}")
       instance = declared.call(builder.build_instance(name))
@@ -47,6 +47,12 @@ RSpec.describe "the signatures" do
       singleton = declared.call(builder.build_singleton(name)) - [:new]
       check.call("#{mod}.", singleton, mod.singleton_methods(false))
     end
+
+    declared_constants = environment.constant_decls.keys.filter_map do |name|
+      name.name if name.namespace.to_s == "::UringMachine::"
+    end
+    constants = UringMachine.constants.reject { |name| UringMachine.const_get(name).is_a?(Module) }
+    check.call("UringMachine::", declared_constants, constants)
 
     [Fiber, Thread, Kernel, IO, TCPServer, UNIXServer, Socket].each do |mod|
       name = type_name.call("::#{mod.name}")

@@ -13,6 +13,7 @@ pub mod child;
 pub mod driver;
 pub mod error;
 pub mod fork;
+pub mod inotify;
 pub mod net;
 pub mod offload;
 pub mod op;

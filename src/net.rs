@@ -7,6 +7,10 @@ use std::os::fd::RawFd;
 
 use crate::sys::check;
 
+/// Bytes of a socket option that is a number.
+#[allow(clippy::cast_possible_truncation)] // four
+const OPTION_LEN: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
+
 /// A socket address as the kernel takes it.
 #[derive(Clone, Copy)]
 pub struct SockAddr {
@@ -36,6 +40,12 @@ impl SockAddr {
     #[must_use]
     pub fn as_ptr(&self) -> *const libc::sockaddr {
         (&raw const self.storage).cast()
+    }
+
+    /// `AF_*`.
+    #[must_use]
+    pub fn family(&self) -> i32 {
+        i32::from(self.storage.ss_family)
     }
 
     /// Length in bytes.
@@ -140,6 +150,27 @@ pub fn listen(fd: RawFd, backlog: i32) -> Result<i32, i32> {
 pub fn shutdown(fd: RawFd, how: i32) -> Result<i32, i32> {
     // SAFETY: no pointers.
     check(unsafe { libc::shutdown(fd, how) })
+}
+
+/// An option of a socket that is a number.
+///
+/// # Errors
+/// The errno.
+pub fn getsockopt(fd: RawFd, level: i32, option: i32) -> Result<i32, i32> {
+    let mut value: libc::c_int = 0;
+    let mut len = OPTION_LEN;
+    // SAFETY: the value lives across the call and its length is passed.
+    check(unsafe { libc::getsockopt(fd, level, option, (&raw mut value).cast(), &raw mut len) })?;
+    Ok(value)
+}
+
+/// Sets an option that is a number.
+///
+/// # Errors
+/// The errno.
+pub fn setsockopt(fd: RawFd, level: i32, option: i32, value: i32) -> Result<i32, i32> {
+    // SAFETY: the value lives across the call and its length is passed.
+    check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), OPTION_LEN) })
 }
 
 /// Polls without waiting: the events that are there among `events` (and POLLERR, POLLHUP,

@@ -3,14 +3,30 @@
 use std::ffi::{CStr, CString};
 use std::ptr::null_mut;
 
+/// Addresses of which family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Of both.
+    Any,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// The numeric addresses of a host, in the resolver's order and without repetition. Blocks, so
 /// it belongs on a worker thread. A host that is not found has none.
 #[must_use]
-pub fn lookup(host: &str) -> Vec<String> {
+pub fn lookup(host: &str, family: Family) -> Vec<String> {
     let Ok(name) = CString::new(host) else { return Vec::new() };
     // SAFETY: all zeroes are valid hints.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_socktype = libc::SOCK_STREAM;
+    hints.ai_family = match family {
+        Family::Any => libc::AF_UNSPEC,
+        Family::V4 => libc::AF_INET,
+        Family::V6 => libc::AF_INET6,
+    };
     let mut list = null_mut();
     // SAFETY: name and hints live across the call; `list` is a valid out pointer.
     let failed = unsafe {
@@ -58,13 +74,21 @@ mod tests {
 
     #[test]
     fn localhost_is_found_without_a_network() {
-        let found = lookup("localhost");
+        let found = lookup("localhost", Family::Any);
         assert!(found.iter().any(|ip| ip == "127.0.0.1" || ip == "::1"), "{found:?}");
     }
 
     #[test]
+    fn an_address_is_of_one_family() {
+        assert_eq!(lookup("127.0.0.1", Family::V4), ["127.0.0.1"]);
+        assert_eq!(lookup("127.0.0.1", Family::V6), Vec::<String>::new());
+        assert_eq!(lookup("::1", Family::V6), ["::1"]);
+        assert_eq!(lookup("::1", Family::V4), Vec::<String>::new());
+    }
+
+    #[test]
     fn nonsense_has_no_address() {
-        assert_eq!(lookup("no such host"), Vec::<String>::new());
-        assert_eq!(lookup("nul\0inside"), Vec::<String>::new());
+        assert_eq!(lookup("no such host", Family::Any), Vec::<String>::new());
+        assert_eq!(lookup("nul\0inside", Family::Any), Vec::<String>::new());
     }
 }

@@ -122,6 +122,47 @@ pub fn pidfd_open(pid: i32) -> Result<RawFd, i32> {
     RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(errno)
 }
 
+/// `pidfd_send_signal(2)`.
+///
+/// # Errors
+/// ESRCH when the process has ended and was waited for, EBADF for what is no pidfd.
+pub fn pidfd_send_signal(fd: RawFd, signal: i32) -> Result<(), i32> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without a siginfo_t the kernel makes one.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) };
+    if sent == 0 { Ok(()) } else { Err(errno()) }
+}
+
+/// Whether orphaned descendants become children of this process.
+///
+/// # Errors
+/// The errno.
+pub fn set_child_subreaper(on: bool) -> Result<(), i32> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, libc::c_ulong::from(on), 0, 0, 0) })
+        .map(drop)
+}
+
+/// Major and minor version of the running kernel. For reports: what it can do is asked by
+/// [`crate::ring::Capabilities`].
+#[must_use]
+pub fn kernel_version() -> Option<(u32, u32)> {
+    // SAFETY: all zeroes is a valid utsname, and it lives across the call.
+    let name = unsafe {
+        let mut name: libc::utsname = std::mem::zeroed();
+        check(libc::uname(&raw mut name)).ok()?;
+        name
+    };
+    // SAFETY: the kernel has put a NUL behind it.
+    parse_version(unsafe { std::ffi::CStr::from_ptr(name.release.as_ptr()) }.to_str().ok()?)
+}
+
+/// The first two numbers of a release such as `6.1.0-13-amd64`.
+fn parse_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// `splice(2)` that doesn't wait on pipes (`SPLICE_F_NONBLOCK`) nor on descriptors that have
 /// `O_NONBLOCK`; see [`can_splice_now`].
 ///
@@ -178,4 +219,19 @@ pub fn set_pipe_size(fd: RawFd, bytes: usize) -> usize {
         }
     };
     usize::try_from(size).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_have_two_numbers() {
+        assert_eq!(parse_version("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!(parse_version("6.18-rc2"), Some((6, 18)));
+        assert_eq!(parse_version("7.0"), Some((7, 0)));
+        for odd in ["", "6", "6.", ".1", "six.one", "99999999999.1"] {
+            assert_eq!(parse_version(odd), None, "{odd}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(missing_docs)] // the init function that magnus generates has none
 
 mod clock;
+mod constants;
 mod errors;
 mod machine;
 mod polyphony;
@@ -27,6 +28,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     ruby::fiber::init();
     ruby::frames::init();
     let thread: RClass = ruby.class_object().const_get("Thread")?;
+    constants::init(um.as_raw());
     machine::init(um.as_raw(), thread.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
     scheduler::init(scheduler.as_raw());

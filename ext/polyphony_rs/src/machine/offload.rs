@@ -1,24 +1,36 @@
 //! Blocking libc calls on worker threads: name lookup, and `waitid` where the ring lacks it.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polyphony_core::child::{self, Whom};
-use polyphony_core::{offload, resolve};
+use polyphony_core::offload;
+use polyphony_core::resolve::{self, Family};
 use rb_sys::VALUE;
 
 use super::{Machine, Role};
 use crate::errors::Outcome;
 
 impl Machine {
-    /// The addresses of a host, looked up by the system's resolver on a worker thread.
-    pub(crate) fn resolve(&self, host: &str) -> Outcome<Vec<String>> {
+    /// The addresses of a host, looked up by the system's resolver on a worker thread. Broken off
+    /// with the value that the fiber was scheduled with meanwhile.
+    pub(crate) fn resolve(
+        &self,
+        host: &str,
+        family: Family,
+    ) -> Outcome<ControlFlow<VALUE, Vec<String>>> {
         let found = Arc::new(Mutex::new(Vec::new()));
         let (host, slot) = (host.to_owned(), found.clone());
-        self.offload(move || {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = resolve::lookup(&host);
+        let ended = self.offload(move || {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = resolve::lookup(&host, family);
             0
         })?;
-        Ok(std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(match ended {
+            Some(value) => ControlFlow::Break(value),
+            None => ControlFlow::Continue(std::mem::take(
+                &mut *found.lock().unwrap_or_else(PoisonError::into_inner),
+            )),
+        })
     }
 
     /// `waitid(2)` without reaping, for kernels whose ring can't do it.

@@ -1,36 +1,39 @@
 //! Sockets: making, connecting, accepting, sending, receiving.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+
 use polyphony_core::net::{self, SockAddr};
 use polyphony_core::op::{Accept, AcceptMultishot, Connect, Progress, Recv, Send};
 use rb_sys::VALUE;
 
 use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
+use super::hosts::port_of;
 use super::{Interruption, Machine, OnInterrupt};
 use crate::errors::{Outcome, Raise, check, integer_or_errno};
 use crate::ruby::buffer::{self, Loan};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{NIL, value};
 
-/// The address of a host, looked up by name where it is no number. One that doesn't exist
-/// becomes the broadcast address, so that connecting to it says ENETUNREACH.
-fn address(machine: &Machine, host: VALUE, port: VALUE) -> Outcome<SockAddr> {
+/// The first address of a host. One that doesn't exist becomes the broadcast address, so that
+/// connecting to it says ENETUNREACH.
+fn address(machine: &Machine, host: VALUE, port: VALUE) -> Outcome<ControlFlow<VALUE, SockAddr>> {
     let host = value::text(host, "host")?;
-    let port = value::int32(port, "port")?;
-    let port = u16::try_from(port)
-        .map_err(|_| Raise::argument_error(format!("port {port} is out of range")))?;
-    if let Some(addr) = SockAddr::parse(&host, port) {
-        return Ok(addr);
-    }
-    let found = machine.resolve(&host)?;
-    let addr = found.iter().find_map(|ip| SockAddr::parse(ip, port));
-    addr.or_else(|| SockAddr::parse("255.255.255.255", port))
-        .ok_or_else(|| Raise::argument_error("bad address"))
+    let port = port_of(port)?;
+    let nowhere = SocketAddr::from((Ipv4Addr::BROADCAST, port));
+    let found = machine.addresses(&host, port)?;
+    Ok(found.map_continue(|all| all.first().copied().unwrap_or_else(|| nowhere.into())))
 }
 
 /// A syscall that can't wait, counted as an op.
-fn direct(machine: &Machine, result: Result<i32, i32>) -> Outcome {
+pub(super) fn counted(machine: &Machine, result: Result<i32, i32>) -> Outcome<i32> {
     machine.count_direct_op();
-    Ok(value::integer(i64::from(result?)))
+    Ok(result?)
+}
+
+/// The same as a method's result.
+pub(super) fn direct(machine: &Machine, result: Result<i32, i32>) -> Outcome {
+    counted(machine, result).map(|number| value::integer(i64::from(number)))
 }
 
 /// `socket(domain, type, protocol, flags)`
@@ -46,8 +49,10 @@ fn socket(this: VALUE, args: Args) -> Outcome {
 fn bind(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let fd = fd_of(fd)?;
-    let addr = address(machine, host, port)?;
-    direct(machine, net::bind(fd, &addr))
+    match address(machine, host, port)? {
+        ControlFlow::Continue(addr) => direct(machine, net::bind(fd, &addr)),
+        ControlFlow::Break(value) => Ok(value),
+    }
 }
 
 fn listen(this: VALUE, fd: VALUE, backlog: VALUE) -> Outcome {
@@ -63,7 +68,10 @@ fn shutdown(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
 fn connect(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let fd = fd_of(fd)?;
-    let addr = address(machine, host, port)?;
+    let addr = match address(machine, host, port)? {
+        ControlFlow::Continue(addr) => addr,
+        ControlFlow::Break(value) => return Ok(value),
+    };
     // SAFETY: the address moves into the op's own memory.
     let key = unsafe { machine.submit(Connect { fd, addr }, Loan::NONE) }?;
     machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)

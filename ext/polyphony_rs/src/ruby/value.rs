@@ -156,6 +156,12 @@ pub(crate) fn utf8(text: &str) -> VALUE {
     unsafe { rb_sys::rb_utf8_str_new(text.as_ptr().cast::<c_char>(), text.len() as c_long) }
 }
 
+/// A file's name as Ruby's own methods give it: in the file system's encoding.
+pub(crate) fn file_name(bytes: &[u8]) -> VALUE {
+    // SAFETY: as `string`.
+    unsafe { rb_sys::rb_filesystem_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
+}
+
 /// The bytes of a String, copied.
 pub(crate) fn bytes_of(value: VALUE) -> Vec<u8> {
     debug_assert!(is_string(value));
@@ -183,6 +189,13 @@ pub(crate) fn array() -> VALUE {
 pub(crate) fn array_of(items: &[VALUE]) -> VALUE {
     // SAFETY: the items are copied during the call.
     unsafe { rb_sys::rb_ary_new_from_values(items.len() as c_long, items.as_ptr()) }
+}
+
+/// Texts as an Array of Strings.
+pub(crate) fn texts(texts: &[String]) -> VALUE {
+    let list = array();
+    texts.iter().for_each(|text| push(list, utf8(text)));
+    list
 }
 
 pub(crate) fn push(array: VALUE, item: VALUE) {
@@ -288,6 +301,15 @@ pub(crate) fn block() -> Outcome {
     }
     // SAFETY: there is a block.
     protect(|| unsafe { rb_sys::rb_block_proc() })
+}
+
+/// Defines a constant of a class; during initialisation only.
+pub(crate) fn define_constant(class: VALUE, name: &str, value: VALUE) {
+    // SAFETY: `class` is a class, and the name begins with a capital letter.
+    unsafe {
+        let name = rb_sys::rb_intern2(name.as_ptr().cast::<c_char>(), name.len() as c_long);
+        rb_sys::rb_const_set(class, name, value);
+    }
 }
 
 /// An instance variable, nil where it is not set.

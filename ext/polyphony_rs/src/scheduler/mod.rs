@@ -11,6 +11,7 @@ mod select;
 
 use std::cell::Cell;
 
+use polyphony_core::resolve::Family;
 use rb_sys::VALUE;
 
 use crate::errors::{Outcome, Raise};
@@ -168,12 +169,9 @@ fn address_resolve(this: VALUE, host: VALUE) -> Outcome {
     let host = value::text(host, "host")?;
     // A scope is not the resolver's business; Ruby puts it back.
     let name = host.split('%').next().unwrap_or_default();
-    let found = machine(this)?.resolve(name)?;
-    let list = value::array();
-    for address in found {
-        value::push(list, value::utf8(&address));
-    }
-    Ok(list)
+    let found = machine(this)?.resolve(name, Family::Any)?;
+    // A stray wake leaves the name without addresses.
+    Ok(value::texts(&found.continue_value().unwrap_or_default()))
 }
 
 /// Defines the class's methods.

@@ -1,0 +1,30 @@
+use super::{Table, table};
+
+/// inotify: events, and how a watch is made.
+pub(super) const TABLE: &Table = table![
+    IN_ACCESS,
+    IN_ATTRIB,
+    IN_CLOSE_WRITE,
+    IN_CLOSE_NOWRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_DELETE_SELF,
+    IN_MODIFY,
+    IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    IN_OPEN,
+    IN_ALL_EVENTS,
+    IN_MOVE,
+    IN_CLOSE,
+    IN_DONT_FOLLOW,
+    IN_EXCL_UNLINK,
+    IN_MASK_ADD,
+    IN_ONESHOT,
+    IN_ONLYDIR,
+    IN_MASK_CREATE,
+    IN_IGNORED,
+    IN_ISDIR,
+    IN_Q_OVERFLOW,
+    IN_UNMOUNT,
+];
