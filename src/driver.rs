@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use io_uring::opcode;
 
+use crate::buf::{Figures, Pool, Segment};
 use crate::error::{SetupError, SubmitError};
 use crate::fork;
 use crate::offload::Inbox;
-use crate::op::{self, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress, Remains};
+use crate::op::{self, Completion, Op, OpKey, OpMemory, OpTable, PollMultishot, Progress, Remains};
 use crate::ring::sidecar::Sidecar;
 use crate::ring::wait::Wait;
 use crate::ring::wake::Waker;
-use crate::ring::{Capabilities, Ring, RingConfig};
+use crate::ring::{Capabilities, Cqe, Ring, RingConfig};
 
 /// How long tearing down waits for the kernel to let go of buffers, in nanoseconds per turn and
 /// in turns. What it still holds then is leaked.
@@ -35,6 +36,8 @@ pub struct Driver<T> {
     // Dropped by hand: before the memory of ops is released, and not at all in a forked child.
     ring: ManuallyDrop<Ring>,
     ops: OpTable<T>,
+    /// Made when the first op needs it.
+    pool: Option<Pool>,
     timers: crate::timer::TimerHeap,
     /// `None`: the ring is closed.
     waker: Option<Waker>,
@@ -72,6 +75,7 @@ impl<T> Driver<T> {
         Ok(Self {
             ring: ManuallyDrop::new(ring),
             ops: OpTable::default(),
+            pool: None,
             timers: crate::timer::TimerHeap::default(),
             inbox: Inbox::new(waker.clone()),
             waker: Some(waker),
@@ -187,7 +191,7 @@ impl<T> Driver<T> {
         // function's own contract.
         if let Err(error) = unsafe { self.ring.push(&entry) } {
             // Never seen by the kernel: end it as if it had completed.
-            self.ops.complete(key, -libc::ECANCELED, 0);
+            self.ops.complete(key, Completion::new(-libc::ECANCELED, 0));
             self.ops.take(key, drop);
             return Err(SubmitError::Errno(error.raw_os_error().unwrap_or(libc::EIO)));
         }
@@ -255,7 +259,7 @@ impl<T> Driver<T> {
     pub fn complete_local(&mut self, key: OpKey, result: i32, sink: &mut impl Sink<T>) {
         if self.ops.is_local(key) {
             self.timers.cancel(key.index());
-            let todo = self.ops.complete(key, result, 0);
+            let todo = self.ops.complete(key, Completion::new(result, 0));
             self.carry_out(key, todo, sink);
         }
     }
@@ -294,6 +298,7 @@ impl<T> Driver<T> {
         }
         let todo = self.ops.abandon(key);
         self.carry_out(key, todo, sink);
+        self.release_unclaimed();
     }
 
     /// Cancels everything in flight on a descriptor that is about to be closed, except what
@@ -368,7 +373,9 @@ impl<T> Driver<T> {
     /// Takes what has completed and what workers reported.
     pub fn drain(&mut self, sink: &mut impl Sink<T>) {
         self.given_up = 0;
-        let Self { ring, ops, timers, waker, wake_armed, .. } = self;
+        let Self { ring, ops, pool, timers, waker, wake_armed, .. } = self;
+        let mut ran_out = false;
+        let mut crowded = Vec::new();
         ring.drain(|cqe| match cqe.user_data {
             op::IGNORED => {}
             op::WAKE => {
@@ -377,7 +384,14 @@ impl<T> Driver<T> {
             }
             user_data => {
                 let key = OpKey::from_user_data(user_data);
-                match ops.complete(key, cqe.result, cqe.flags) {
+                let Cqe { result, flags, .. } = cqe;
+                let segment = pool.as_mut().and_then(|pool| pool.take_in(result, flags));
+                ran_out |= result == -libc::ENOBUFS && ops.takes_buffers(key);
+                let todo = ops.complete(key, Completion { result, flags, segment });
+                if segment.is_some() && ops.is_crowded(key) {
+                    crowded.push(key);
+                }
+                match todo {
                     op::Todo::Wake => sink.wake(key),
                     op::Todo::Freed(data) => {
                         timers.cancel(key.index());
@@ -389,6 +403,15 @@ impl<T> Driver<T> {
                 }
             }
         });
+        // Their waiters start them again when they have caught up.
+        crowded.into_iter().for_each(|key| self.cancel(key, sink));
+        self.release_unclaimed();
+        if let Some(pool) = &mut self.pool {
+            if ran_out {
+                pool.ran_out();
+            }
+            pool.refill();
+        }
         for (key, result) in self.inbox.take() {
             self.complete_local(key, result, sink);
         }
@@ -396,6 +419,41 @@ impl<T> Driver<T> {
             Some(key) if self.ops.is_running(key) => self.ask_cancel(key),
             _ => {}
         }
+    }
+
+    /// Sees to it that the kernel has buffers to fill; to be called before each op that takes
+    /// them. False: there are none at this time, as whoever has unread segments holds them all,
+    /// or because the kernel refuses.
+    pub fn provide_buffers(&mut self) -> bool {
+        if self.pool.is_none() && self.is_usable() {
+            self.pool = self.ring.new_pool().ok();
+        }
+        self.pool.as_mut().is_some_and(Pool::refill)
+    }
+
+    /// The bytes of a segment.
+    #[must_use]
+    pub fn segment(&self, segment: Segment) -> &[u8] {
+        self.pool.as_ref().map_or(&[], |pool| pool.bytes(segment))
+    }
+
+    /// A segment was read.
+    pub fn release(&mut self, segment: Segment) {
+        if let Some(pool) = &mut self.pool {
+            pool.release(segment);
+        }
+    }
+
+    fn release_unclaimed(&mut self) {
+        for segment in self.ops.take_unclaimed() {
+            self.release(segment);
+        }
+    }
+
+    /// How many buffers there are; none before the first use.
+    #[must_use]
+    pub fn buffers(&self) -> Figures {
+        self.pool.as_ref().map_or_else(Figures::default, Pool::figures)
     }
 
     /// Ends what is due at `now`.
@@ -490,6 +548,8 @@ impl<T> Driver<T> {
             sidecar.forget();
         }
         self.ops.leak();
+        // Our own copy of the buffers: the kernel fills the parent's.
+        self.pool = None;
         self.ops.clear()
     }
 
@@ -502,6 +562,7 @@ impl<T> Driver<T> {
         self.stop_sidecar();
         // SAFETY: never used again: without a waker, the driver is not usable.
         unsafe { ManuallyDrop::drop(&mut self.ring) };
+        self.pool = None;
         self.waker = None;
         self.inherited_fd = None;
         self.inbox.close();
@@ -548,6 +609,9 @@ impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
         if !self.let_go() {
             self.ops.leak();
+            if let Some(pool) = self.pool.take() {
+                pool.leak();
+            }
         }
         match self.sidecar.take() {
             Some(sidecar) if self.is_of_this_process() => drop(sidecar),
@@ -566,7 +630,9 @@ impl<T> Drop for Driver<T> {
 mod tests {
     use super::*;
     use crate::net;
-    use crate::op::{Accept, Completion, Poll, Read, ReceiveFd, SendFd, Write, WriteAsync};
+    use crate::op::{
+        Accept, Completion, Poll, Read, ReceiveFd, RecvMultishot, SendFd, Write, WriteAsync,
+    };
     use crate::ring::wait::Outcome;
 
     #[derive(Default)]
@@ -591,7 +657,11 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
-            let config = RingConfig { entries: 8, ..RingConfig::default() };
+            Self::with_entries(8)
+        }
+
+        fn with_entries(entries: u32) -> Self {
+            let config = RingConfig { entries, ..RingConfig::default() };
             Self { driver: Driver::new(&config).expect("io_uring"), seen: Seen::default() }
         }
 
@@ -885,11 +955,138 @@ mod tests {
         drop(it);
     }
 
+    fn sockets() -> [RawFd; 2] {
+        net::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0).expect("sockets")
+    }
+
+    fn recv_multishot(it: &mut Fixture, fd: RawFd) -> OpKey {
+        assert!(it.driver.provide_buffers());
+        // SAFETY: the op points to nothing but the driver's pool.
+        unsafe { it.driver.submit(RecvMultishot { fd, flags: 0 }, 1) }.expect("recv")
+    }
+
+    fn send(fd: RawFd, bytes: &[u8]) {
+        // SAFETY: reads from a live slice.
+        let sent = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+        assert_eq!(usize::try_from(sent), Ok(bytes.len()));
+    }
+
+    #[test]
+    fn there_is_no_pool_before_the_first_use() {
+        let mut it = Fixture::new();
+        assert_eq!(it.driver.buffers(), Figures::default());
+        assert!(it.driver.provide_buffers());
+        assert_eq!(it.driver.buffers().allocated, 16);
+    }
+
+    #[test]
+    fn a_multishot_hands_out_segments() {
+        let mut it = Fixture::new();
+        let [one, other] = sockets();
+        let key = recv_multishot(&mut it, one);
+        it.turn();
+        send(other, b"hello");
+        it.turn();
+        assert_eq!(it.seen.woken, [key]);
+        let Progress::Result(Completion { segment: Some(segment), .. }, false) =
+            it.driver.take(key, |_| {})
+        else {
+            unreachable!("no segment")
+        };
+        assert_eq!(it.driver.segment(segment), b"hello");
+        it.driver.release(segment);
+        assert_eq!(it.driver.buffers().segments, 0);
+        it.driver.abandon(key, &mut it.seen);
+        it.turn();
+        assert_eq!(it.driver.ops().live(), 0);
+        close(&[one, other]);
+    }
+
+    #[test]
+    fn an_abandoned_multishot_gives_its_buffers_back() {
+        let mut it = Fixture::new();
+        let [one, other] = sockets();
+        let key = recv_multishot(&mut it, one);
+        it.turn();
+        for _ in 0..3 {
+            send(other, b"hello");
+            it.turn();
+        }
+        assert_eq!(it.driver.buffers().segments, 3);
+        it.driver.abandon(key, &mut it.seen);
+        assert_eq!(it.driver.buffers().segments, 0);
+        // What comes before the cancel takes effect.
+        send(other, b"late");
+        it.turn();
+        assert_eq!((it.driver.buffers().segments, it.driver.ops().live()), (0, 0));
+        close(&[one, other]);
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_stops_its_multishot() {
+        let mut it = Fixture::new();
+        let [one, other] = sockets();
+        let key = recv_multishot(&mut it, one);
+        it.turn();
+        for _ in 0..100 {
+            send(other, b"x");
+            it.turn();
+        }
+        it.turn();
+        assert!(it.driver.buffers().segments < 70, "{:?}", it.driver.buffers());
+        let mut count = 0;
+        loop {
+            match it.driver.take(key, |_| {}) {
+                Progress::Result(Completion { segment: Some(segment), .. }, false) => {
+                    count += it.driver.segment(segment).len();
+                    it.driver.release(segment);
+                }
+                Progress::Result(Completion { result, .. }, true) => {
+                    assert_eq!(result, -libc::ECANCELED);
+                    break;
+                }
+                other => unreachable!("{other:?}"),
+            }
+        }
+        // The rest is in the socket.
+        assert!((64..100).contains(&count), "{count}");
+        close(&[one, other]);
+    }
+
+    #[test]
+    fn several_streams_that_find_no_buffer_double_the_pool_once() {
+        // All completions fit.
+        let mut it = Fixture::with_entries(64);
+        let pairs: Vec<_> = (0..4).map(|_| sockets()).collect();
+        assert!(it.driver.provide_buffers());
+        let block = vec![7; crate::buf::BUFFER_SIZE];
+        for pair in &pairs {
+            (0..8).for_each(|_| send(pair[1], &block));
+        }
+        let keys: Vec<_> = pairs.iter().map(|pair| recv_multishot(&mut it, pair[0])).collect();
+        it.turn();
+        // 16 buffers were there for 32 blocks; now there are 16 more, for everybody.
+        let figures = it.driver.buffers();
+        assert_eq!((figures.allocated, figures.segments), (48, 16));
+        keys.into_iter().for_each(|key| it.driver.abandon(key, &mut it.seen));
+        it.turn();
+        assert_eq!(it.driver.buffers().segments, 0);
+        pairs.iter().for_each(|pair| close(pair));
+    }
+
+    #[test]
+    fn a_closed_ring_has_no_pool() {
+        let mut it = Fixture::new();
+        assert!(it.driver.provide_buffers());
+        assert!(it.driver.close());
+        assert!(!it.driver.provide_buffers());
+        assert_eq!(it.driver.buffers(), Figures::default());
+    }
+
     #[test]
     fn a_descriptor_that_came_in_for_nobody_is_closed() {
         let mut it = Fixture::new();
-        let [one, other] =
-            net::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0).expect("socketpair");
+        let [one, other] = sockets();
         let [r, w] = net::pipe(0).expect("pipe");
         let (send, receive) = (SendFd { socket: one, fd: w }, ReceiveFd { socket: other });
         // SAFETY: the messages are the ops' own.

@@ -9,6 +9,7 @@
 //! Architecture invariants: nothing in here names a Ruby type, and nothing in here reads the
 //! clock; whoever calls passes `now`.
 
+pub mod buf;
 pub mod child;
 pub mod driver;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod op;
 pub mod resolve;
 pub mod ring;
 pub mod runqueue;
+pub mod source;
 pub mod splice;
 pub mod sys;
 pub mod timer;

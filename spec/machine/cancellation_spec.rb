@@ -19,6 +19,11 @@ RSpec.describe UM, "cancellation" do
     "send on a full socket" => lambda {
       full_socketpair.then { |fd,| -> { machine.send(fd, "x" * 5000, -1, 0) } }
     },
+    "read_each" => -> { pipe.then { |fd,| -> { machine.read_each(fd) { nil } } } },
+    "recv_each" => -> { socketpair.then { |fd,| -> { machine.recv_each(fd, 0) { nil } } } },
+    "recv_each of datagrams" => lambda {
+      socketpair(Socket::SOCK_DGRAM).then { |fd,| -> { machine.recv_each(fd, 0) { nil } } }
+    },
     "writev to a full pipe" => -> { full_pipe.then { |_, fd| -> { machine.writev(fd, "x" * 5000, "y") } } },
     "sendv on a full socket" => lambda {
       full_socketpair.then { |fd,| -> { machine.sendv(fd, "x" * 5000, "y") } }

@@ -16,7 +16,9 @@ mod pass_fd;
 mod pieces;
 mod poll;
 mod read;
+mod read_multishot;
 mod recv;
+mod recv_multishot;
 mod send;
 mod sendv;
 mod shutdown;
@@ -43,7 +45,9 @@ pub use pass_fd::{ReceiveFd, Received, SendFd};
 pub use pieces::Pieces;
 pub use poll::{Poll, PollMultishot};
 pub use read::Read;
+pub use read_multishot::ReadMultishot;
 pub use recv::Recv;
+pub use recv_multishot::RecvMultishot;
 pub use send::Send;
 pub use sendv::SendV;
 pub use shutdown::Shutdown;
@@ -62,6 +66,8 @@ pub enum Discard {
     Nothing,
     /// A non-negative result is a descriptor: close it.
     CloseFd,
+    /// It is in a buffer of the pool: the buffer goes back.
+    ReturnBuffer,
 }
 
 /// Something to ask of the kernel.

@@ -6,8 +6,13 @@ use std::os::fd::RawFd;
 use super::fd_index::FdIndex;
 use super::state::{Action, Event, State, step};
 use super::{Discard, OpKey, OpMemory};
+use crate::buf::Segment;
 
 const NO_SLOT: u32 = u32::MAX;
+
+/// Most results of an op that may lie in buffers of the pool without being taken; it is stopped
+/// when there are more, so that a slow reader leaves some for the others.
+const BACKLOG: usize = 64;
 
 /// One result of an op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,15 @@ pub struct Completion {
     pub result: i32,
     /// `IORING_CQE_F_*`.
     pub flags: u32,
+    /// What came in, for ops that take buffers of the pool; to be released.
+    pub segment: Option<Segment>,
+}
+
+impl Completion {
+    /// One that stands for itself.
+    pub(crate) fn new(result: i32, flags: u32) -> Self {
+        Self { result, flags, segment: None }
+    }
 }
 
 /// What there is to know about an op that somebody waits for.
@@ -87,6 +101,8 @@ pub struct OpTable<T> {
     detached: usize,
     high_water: usize,
     on_fd: FdIndex,
+    /// What came in for ops that nobody waits for.
+    unclaimed: Vec<Segment>,
 }
 
 /// What a transition asks of the driver.
@@ -109,6 +125,7 @@ impl<T> Default for OpTable<T> {
             detached: 0,
             high_water: 0,
             on_fd: FdIndex::default(),
+            unclaimed: Vec::new(),
         }
     }
 }
@@ -205,9 +222,7 @@ impl<T> OpTable<T> {
     }
 
     fn slot_mut(&mut self, key: OpKey) -> Option<&mut Slot<T>> {
-        self.slots
-            .get_mut(key.index as usize)
-            .filter(|slot| slot.generation == key.generation && slot.state.is_some())
+        find(&mut self.slots, key)
     }
 
     /// The binding's value of an op.
@@ -258,10 +273,36 @@ impl<T> OpTable<T> {
         self.slot(key).is_some_and(|slot| slot.state != Some(State::Completed))
     }
 
+    /// Whether the op has a result to be taken.
+    #[must_use]
+    pub fn has_result(&self, key: OpKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.result.is_some())
+    }
+
     /// Whether the op is known to the machine only, not to the kernel.
     #[must_use]
     pub fn is_local(&self, key: OpKey) -> bool {
         self.slot(key).is_some_and(|slot| slot.local)
+    }
+
+    /// Whether results of the op lie in buffers of the pool.
+    pub(crate) fn takes_buffers(&self, key: OpKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.discard == Discard::ReturnBuffer)
+    }
+
+    /// Whether the op has more results than its waiter can be left with.
+    pub(crate) fn is_crowded(&self, key: OpKey) -> bool {
+        let crowded = |slot: &Slot<T>| {
+            slot.state == Some(State::Submitted)
+                && slot.discard == Discard::ReturnBuffer
+                && slot.more.len() >= BACKLOG
+        };
+        self.slot(key).is_some_and(crowded)
+    }
+
+    /// What came in for nobody, to be released.
+    pub(crate) fn take_unclaimed(&mut self) -> Vec<Segment> {
+        std::mem::take(&mut self.unclaimed)
     }
 
     /// Number of ops that the kernel has or will have.
@@ -304,7 +345,10 @@ impl<T> OpTable<T> {
         let slot = self.slots.get_mut(index as usize)?;
         let key = OpKey { index, generation: slot.generation };
         match slot.state? {
-            State::Submitted if slot.local => Some((key, self.complete(key, -libc::ETIME, 0))),
+            State::Submitted if slot.local => {
+                let timed_out = Completion::new(-libc::ETIME, 0);
+                Some((key, self.complete(key, timed_out)))
+            }
             State::Submitted => {
                 slot.timed_out = true;
                 Some((key, self.announce(key)))
@@ -314,17 +358,19 @@ impl<T> OpTable<T> {
     }
 
     /// A completion arrived (or a local op came to its end).
-    pub(crate) fn complete(&mut self, key: OpKey, result: i32, flags: u32) -> Todo<T> {
-        let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
+    pub(crate) fn complete(&mut self, key: OpKey, mut completion: Completion) -> Todo<T> {
+        let Some(slot) = self.slot_mut(key) else {
+            self.unclaimed.extend(completion.segment);
+            return Todo::Nothing;
+        };
         let Some(state) = slot.state else { return Todo::Nothing };
-        let more = io_uring::cqueue::more(flags);
-        let result = match decode(result) {
+        let more = io_uring::cqueue::more(completion.flags);
+        let result = match decode(completion.result) {
             result if result == -libc::EINTR && state == State::Cancelling => -libc::ECANCELED,
             result => result,
         };
         let closed = slot.closed && result == -libc::ECANCELED;
-        let result = if closed { -libc::EBADF } else { result };
-        let completion = Completion { result, flags };
+        completion.result = if closed { -libc::EBADF } else { result };
         let (next, action) = step(state, Event::Cqe { more });
         match action {
             Action::Wake => {
@@ -337,11 +383,11 @@ impl<T> OpTable<T> {
                 self.announce(key)
             }
             Action::Discard => {
-                discard(slot.discard, completion);
+                discard(slot.discard, completion, &mut self.unclaimed);
                 Todo::Nothing
             }
             Action::Free => {
-                discard(slot.discard, completion);
+                discard(slot.discard, completion, &mut self.unclaimed);
                 Todo::Freed(self.free(key.index))
             }
             Action::None | Action::AskCancel => Todo::Nothing,
@@ -390,10 +436,11 @@ impl<T> OpTable<T> {
 
     /// The waiter leaves.
     pub(crate) fn abandon(&mut self, key: OpKey) -> Todo<T> {
-        let Some(slot) = self.slot_mut(key) else { return Todo::Nothing };
+        let Self { slots, unclaimed, .. } = self;
+        let Some(slot) = find(slots, key) else { return Todo::Nothing };
         let policy = slot.discard;
         for completion in slot.result.take().into_iter().chain(slot.more.drain(..)) {
-            discard(policy, completion);
+            discard(policy, completion, unclaimed);
         }
         self.transition(key, Event::Abandon)
     }
@@ -411,7 +458,7 @@ impl<T> OpTable<T> {
         }
         if slot.local {
             // Nobody else will complete it.
-            return self.complete(key, -libc::ECANCELED, 0);
+            return self.complete(key, Completion::new(-libc::ECANCELED, 0));
         }
         Todo::AskCancel
     }
@@ -453,10 +500,20 @@ fn decode(result: i32) -> i32 {
     if (-516..=-512).contains(&result) { -libc::EINTR } else { result }
 }
 
-fn discard(policy: Discard, completion: Completion) {
-    if policy == Discard::CloseFd && completion.result >= 0 {
-        // Nobody will ever know the descriptor: an error has no taker either.
-        let _ = crate::sys::close(completion.result);
+fn find<T>(slots: &mut [Slot<T>], key: OpKey) -> Option<&mut Slot<T>> {
+    slots
+        .get_mut(key.index as usize)
+        .filter(|slot| slot.generation == key.generation && slot.state.is_some())
+}
+
+fn discard(policy: Discard, completion: Completion, unclaimed: &mut Vec<Segment>) {
+    match policy {
+        Discard::CloseFd if completion.result >= 0 => {
+            // Nobody will ever know the descriptor: an error has no taker either.
+            let _ = crate::sys::close(completion.result);
+        }
+        Discard::ReturnBuffer => unclaimed.extend(completion.segment),
+        Discard::Nothing | Discard::CloseFd => {}
     }
 }
 
@@ -470,8 +527,17 @@ mod tests {
         table.take(key, |_| {})
     }
 
+    fn complete(
+        table: &mut OpTable<&'static str>,
+        key: OpKey,
+        result: i32,
+        flags: u32,
+    ) -> Todo<&'static str> {
+        table.complete(key, Completion::new(result, flags))
+    }
+
     fn result(result: i32, last: bool) -> Progress {
-        Progress::Result(Completion { result, flags: if last { 0 } else { MORE } }, last)
+        Progress::Result(Completion::new(result, if last { 0 } else { MORE }), last)
     }
 
     #[test]
@@ -479,7 +545,7 @@ mod tests {
         let mut table = OpTable::default();
         let key = table.insert("a", None, 0);
         assert_eq!((table.live(), take(&mut table, key)), (1, Progress::Pending));
-        assert!(matches!(table.complete(key, 5, 0), Todo::Wake));
+        assert!(matches!(complete(&mut table, key, 5, 0), Todo::Wake));
         assert_eq!(table.acknowledge(key), Some(&"a"));
         assert_eq!(take(&mut table, key), result(5, true));
         assert_eq!((table.live(), take(&mut table, key)), (0, Progress::Gone));
@@ -492,11 +558,11 @@ mod tests {
         table.detach(key);
         let seen: Vec<_> = table.pending().map(|op| (op.since, *op.data)).collect();
         assert_eq!((table.live(), table.detached(), seen), (1, 1, vec![(7, "a")]));
-        assert!(matches!(table.complete(key, -5, 0), Todo::Freed(Some("a"))));
+        assert!(matches!(complete(&mut table, key, -5, 0), Todo::Freed(Some("a"))));
         assert_eq!((table.live(), table.detached()), (0, 0));
         // Its slot's next op is an ordinary one.
         let key = table.insert("b", None, 0);
-        table.complete(key, 1, 0);
+        complete(&mut table, key, 1, 0);
         assert_eq!((table.detached(), take(&mut table, key)), (0, result(1, true)));
     }
 
@@ -504,11 +570,11 @@ mod tests {
     fn a_late_cqe_does_not_hit_the_slots_next_op() {
         let mut table = OpTable::default();
         let old = table.insert("old", None, 0);
-        table.complete(old, 1, 0);
+        complete(&mut table, old, 1, 0);
         take(&mut table, old);
         let new = table.insert("new", None, 0);
         assert_eq!(old.index, new.index);
-        assert!(matches!(table.complete(old, 99, 0), Todo::Nothing));
+        assert!(matches!(complete(&mut table, old, 99, 0), Todo::Nothing));
         assert_eq!(take(&mut table, new), Progress::Pending);
     }
 
@@ -524,7 +590,7 @@ mod tests {
         let key = table.insert("a", None, 0);
         assert!(matches!(table.cancel(key), Todo::AskCancel));
         assert!(matches!(table.cancel(key), Todo::Nothing));
-        table.complete(key, 3, 0);
+        complete(&mut table, key, 3, 0);
         assert_eq!(take(&mut table, key), result(3, true));
     }
 
@@ -534,8 +600,8 @@ mod tests {
         let key = table.insert("a", None, 0);
         assert!(matches!(table.abandon(key), Todo::AskCancel));
         assert_eq!(table.live(), 1);
-        assert!(matches!(table.complete(key, 0, MORE), Todo::Nothing));
-        assert!(matches!(table.complete(key, 0, 0), Todo::Freed(Some("a"))));
+        assert!(matches!(complete(&mut table, key, 0, MORE), Todo::Nothing));
+        assert!(matches!(complete(&mut table, key, 0, 0), Todo::Freed(Some("a"))));
         assert_eq!(table.live(), 0);
     }
 
@@ -547,18 +613,61 @@ mod tests {
         table.abandon(key);
         // SAFETY: no pointers.
         let fd = unsafe { libc::dup(0) };
-        table.complete(key, fd, 0);
+        complete(&mut table, key, fd, 0);
         // SAFETY: no pointers.
         assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, -1);
+    }
+
+    fn segment(bid: u16) -> Segment {
+        Segment { bid, offset: 0, len: 1 }
+    }
+
+    fn fill(table: &mut OpTable<&'static str>, key: OpKey, bid: u16, flags: u32) {
+        let segment = Some(segment(bid));
+        table.complete(key, Completion { result: 1, flags, segment });
+    }
+
+    #[test]
+    fn an_abandoned_op_leaves_its_segments_unclaimed() {
+        let mut table = OpTable::default();
+        let key = table.insert("a", None, 0);
+        table.slots[0].discard = Discard::ReturnBuffer;
+        fill(&mut table, key, 1, MORE);
+        fill(&mut table, key, 2, MORE);
+        assert_eq!(table.take_unclaimed(), []);
+        table.abandon(key);
+        assert_eq!(table.take_unclaimed(), [segment(1), segment(2)]);
+        fill(&mut table, key, 3, MORE);
+        fill(&mut table, key, 4, 0);
+        // And one that no op is there for.
+        fill(&mut table, key, 5, 0);
+        assert_eq!(table.take_unclaimed(), [segment(3), segment(4), segment(5)]);
+        assert_eq!(table.take_unclaimed(), []);
+    }
+
+    #[test]
+    fn results_that_nobody_takes_crowd_an_op_that_takes_buffers() {
+        let mut table = OpTable::default();
+        let (key, other) = (table.insert("a", None, 0), table.insert("b", None, 0));
+        table.slots[key.index as usize].discard = Discard::ReturnBuffer;
+        for bid in 0..=64 {
+            assert!(!table.is_crowded(key));
+            fill(&mut table, key, bid, MORE);
+            fill(&mut table, other, bid, MORE);
+        }
+        assert!(table.is_crowded(key));
+        assert!(!table.is_crowded(other));
+        table.cancel(key);
+        assert!(!table.is_crowded(key));
     }
 
     #[test]
     fn multishot_results_queue_up_and_wake_once() {
         let mut table = OpTable::default();
         let key = table.insert("a", None, 0);
-        assert!(matches!(table.complete(key, 1, MORE), Todo::Wake));
-        assert!(matches!(table.complete(key, 2, MORE), Todo::Nothing));
-        assert!(matches!(table.complete(key, 3, 0), Todo::Nothing));
+        assert!(matches!(complete(&mut table, key, 1, MORE), Todo::Wake));
+        assert!(matches!(complete(&mut table, key, 2, MORE), Todo::Nothing));
+        assert!(matches!(complete(&mut table, key, 3, 0), Todo::Nothing));
         assert_eq!(take(&mut table, key), result(1, false));
         assert_eq!(take(&mut table, key), result(2, false));
         assert_eq!(take(&mut table, key), result(3, true));
@@ -592,10 +701,10 @@ mod tests {
         let mut table = OpTable::default();
         let key = table.insert("a", None, 0);
         table.cancel(key);
-        table.complete(key, -512, 0);
+        complete(&mut table, key, -512, 0);
         assert_eq!(take(&mut table, key), result(-libc::ECANCELED, true));
         let key = table.insert("b", None, 0);
-        table.complete(key, -512, 0);
+        complete(&mut table, key, -512, 0);
         assert_eq!(take(&mut table, key), result(-libc::EINTR, true));
     }
 
@@ -605,7 +714,7 @@ mod tests {
         for close in [false, true] {
             let key = table.insert("a", None, 0);
             table.slots[0].memory = OpMemory::Bytes(Box::new([7]));
-            table.complete(key, 5, 0);
+            complete(&mut table, key, 5, 0);
             if close {
                 table.mark_closed(key);
             }
@@ -624,7 +733,7 @@ mod tests {
         table.on_fd.link(key.index, [Some(8), None]);
         assert_eq!(table.on_fd(8), [key]);
         table.mark_closed(key);
-        table.complete(key, -libc::ECANCELED, 0);
+        complete(&mut table, key, -libc::ECANCELED, 0);
         assert_eq!(take(&mut table, key), result(-libc::EBADF, true));
         assert_eq!(table.on_fd(8), []);
     }

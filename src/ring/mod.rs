@@ -17,6 +17,7 @@ use io_uring::{IoUring, squeue};
 pub use probe::Capabilities;
 pub use setup::RingConfig;
 
+use crate::buf::Pool;
 use crate::error::SetupError;
 
 const ENTER_GETEVENTS: u32 = 1;
@@ -63,6 +64,14 @@ impl Ring {
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Registers a pool of buffers; a ring has one at most.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub(crate) fn new_pool(&self) -> io::Result<Pool> {
+        Pool::new(&self.io, self.capabilities.incremental_buffers)
     }
 
     /// Whether a kernel thread takes SQEs by itself.

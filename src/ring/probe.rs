@@ -2,7 +2,9 @@
 
 use io_uring::{IoUring, Probe, opcode};
 
-/// Opcodes that have a replacement where they are missing.
+use crate::buf::probe_incremental;
+
+/// What has a replacement where it is missing.
 ///
 /// `POLYPHONY_WITHOUT=waitid,futex,…` switches some off, so that the replacements can be tested
 /// on a kernel that has them all.
@@ -16,6 +18,8 @@ pub struct Capabilities {
     pub read_multishot: bool,
     /// `IORING_OP_SOCKET` … `IORING_OP_LISTEN` (6.11); else the syscalls.
     pub listen: bool,
+    /// Buffer rings in which completions share a buffer (6.12); else each takes a whole one.
+    pub incremental_buffers: bool,
 }
 
 impl Capabilities {
@@ -24,25 +28,26 @@ impl Capabilities {
         let mut probe = Probe::new();
         let known = ring.submitter().register_probe(&mut probe).is_ok();
         let without = std::env::var("POLYPHONY_WITHOUT").unwrap_or_default();
-        let has = |name: &str, code: u8| {
-            known && probe.is_supported(code) && !without.split(',').any(|off| off == name)
-        };
+        let wanted = |name: &str| !without.split(',').any(|off| off == name);
+        let has = |name: &str, code: u8| known && probe.is_supported(code) && wanted(name);
         Self {
             waitid: has("waitid", opcode::WaitId::CODE),
             futex: has("futex", opcode::FutexWait::CODE),
             read_multishot: has("read_multishot", opcode::ReadMulti::CODE),
             listen: has("listen", opcode::Listen::CODE),
+            incremental_buffers: wanted("incremental_buffers") && probe_incremental(ring),
         }
     }
 
     /// Name and presence of each, for reports.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, bool); 4] {
+    pub fn entries(&self) -> [(&'static str, bool); 5] {
         [
             ("waitid", self.waitid),
             ("futex", self.futex),
             ("read_multishot", self.read_multishot),
             ("listen", self.listen),
+            ("incremental_buffers", self.incremental_buffers),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! Figures about the machine.
 
+use polyphony_core::buf::BUFFER_SIZE;
 use rb_sys::VALUE;
 
 use super::Machine;
@@ -20,6 +21,8 @@ fn metrics(this: VALUE) -> Outcome {
         // An op that was done at once had a record, too.
         let used = taken.max(state.records).max(driver.ops().high_water());
         let used = used.max(usize::from(driver.total_ops() > 0));
+        let buffers = driver.buffers();
+        let segments = buffers.most_segments.next_multiple_of(BATCH);
         let figures = [
             (c"size", u64::from(machine.size)),
             (c"total_ops", driver.total_ops()),
@@ -30,11 +33,11 @@ fn metrics(this: VALUE) -> Outcome {
             (c"ops_runqueue", state.runnable() as u64),
             (c"ops_free", (used.next_multiple_of(BATCH) - taken) as u64),
             (c"ops_transient", driver.ops().detached() as u64),
-            (c"buffers_allocated", 0),
-            (c"buffers_free", 0),
-            (c"segments_free", 0),
-            (c"buffer_space_allocated", 0),
-            (c"buffer_space_commited", 0),
+            (c"buffers_allocated", buffers.allocated as u64),
+            (c"buffers_free", buffers.free as u64),
+            (c"segments_free", (segments - buffers.segments) as u64),
+            (c"buffer_space_allocated", (buffers.allocated * BUFFER_SIZE) as u64),
+            (c"buffer_space_commited", buffers.available as u64),
         ];
         (figures, state.profile.as_ref().map(super::modes::Profile::times))
     };

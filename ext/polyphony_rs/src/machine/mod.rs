@@ -11,9 +11,11 @@
 mod async_op;
 mod conclude;
 mod detached;
+mod each;
 mod fibers;
 mod files;
 mod hosts;
+mod incoming;
 mod inotify;
 mod join;
 mod line;
@@ -59,11 +61,11 @@ use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::{NIL, fiber, thread, value};
 
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
+pub(crate) use each::Strays;
 pub(crate) use files::{CURRENT_POSITION, op_len};
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
 use runqueue::{Entry, Kind, Queues};
-pub(crate) use sockets::Strays;
 
 /// Machines of up to this size refuse an op when their submission queue is full, as programs that
 /// ask for so small a queue expect; larger ones submit it first.
@@ -640,6 +642,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     files::init(class);
     hosts::init(class);
     inotify::init(class);
+    incoming::init(class);
     join::init(class);
     metrics::init(class);
     modes::init(class);

@@ -4,13 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 
 use polyphony_core::net::{self, SockAddr};
-use polyphony_core::op::{Accept, AcceptMultishot, Connect, Progress, Recv, Send};
+use polyphony_core::op::{Accept, AcceptMultishot, Completion, Connect, Recv, Send};
 use rb_sys::VALUE;
 
+use super::each::{Strays, until_done};
 use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
 use super::hosts::port_of;
-use super::{Interruption, Machine, OnInterrupt};
-use crate::errors::{Outcome, Raise, check, integer_or_errno};
+use super::{Machine, OnInterrupt};
+use crate::errors::{Outcome, check, integer_or_errno};
 use crate::ruby::buffer::{self, Loan};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{NIL, value};
@@ -89,79 +90,26 @@ fn accept(this: VALUE, fd: VALUE) -> Outcome {
 fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
-    if !value::block_given() {
-        return Err(Raise::local_jump_error("no block given"));
-    }
+    value::check_block()?;
     let each = |fd| value::yield_to_block(value::integer(i64::from(fd)));
     machine.accept_each(op, Strays::End, each)
 }
 
-/// Why a multishot accept is over.
-enum Ended {
-    ByKernel,
-    Shutdown,
-    Interrupted(VALUE),
-}
-
-/// What a plain value scheduled into an accepting fiber does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Strays {
-    /// The loop returns it, as every waiting call of the machine does.
-    End,
-    /// Nothing: a server doesn't end because of a stray wake.
-    GoOn,
-}
-
 impl Machine {
-    /// Calls `each` with each connection's descriptor until the socket is shut down. When the
-    /// kernel ends the multishot for a reason of its own, it is armed again.
+    /// Calls `each` with each connection's descriptor until the socket is shut down.
     pub(crate) fn accept_each(
         &self,
         op: AcceptMultishot,
         strays: Strays,
         mut each: impl FnMut(i32) -> Outcome,
     ) -> Outcome {
-        loop {
-            // SAFETY: the op points to nothing.
-            let key = unsafe { self.submit(op, Loan::NONE) }?;
-            let ended = self.each_connection(key, strays, &mut each);
-            // Connections that were accepted and not handed out are closed.
-            self.abandon(key);
-            match ended? {
-                Ended::ByKernel => {}
-                Ended::Shutdown => return Ok(NIL),
-                Ended::Interrupted(value) => return Ok(value),
-            }
-        }
-    }
-
-    fn each_connection(
-        &self,
-        key: polyphony_core::op::OpKey,
-        strays: Strays,
-        each: &mut impl FnMut(i32) -> Outcome,
-    ) -> Outcome<Ended> {
-        loop {
-            match self.take(key) {
-                Progress::Result(completion, last) => {
-                    if completion.result == -libc::EINVAL {
-                        return Ok(Ended::Shutdown);
-                    }
-                    each(check(completion.result)?)?;
-                    if last {
-                        return Ok(Ended::ByKernel);
-                    }
-                }
-                Progress::Gone => return Ok(Ended::ByKernel),
-                Progress::Pending | Progress::TimedOut => match self.park_interruptible() {
-                    Some(Interruption::Value(value)) if strays == Strays::End => {
-                        return Ok(Ended::Interrupted(value));
-                    }
-                    Some(Interruption::Value(_)) | None => {}
-                    Some(Interruption::Raise(raise)) => return Err(raise),
-                },
-            }
-        }
+        let mut each = |Completion { result, .. }| match result {
+            result if result == -libc::EINVAL => Ok(ControlFlow::Break(())),
+            result => each(check(result)?).map(|_| ControlFlow::Continue(())),
+        };
+        // SAFETY: the op points to nothing. Connections that were accepted and not handed out are
+        // closed.
+        until_done(|| unsafe { self.each_result(op, Loan::NONE, strays, &mut each) })
     }
 }
 
@@ -191,7 +139,7 @@ fn send(this: VALUE, args: Args) -> Outcome {
     machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
 }
 
-fn flags(argument: VALUE) -> Outcome<i32> {
+pub(super) fn flags(argument: VALUE) -> Outcome<i32> {
     if argument == NIL { Ok(0) } else { value::int32(argument, "flags") }
 }
 

@@ -164,6 +164,16 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
 }
 
 impl Target {
+    /// The first `count` bytes as a String of their own.
+    pub(crate) fn copy(self, count: usize) -> Outcome {
+        protect(|| {
+            // SAFETY: there is room for as many, and the value keeps them.
+            let copy = super::value::string(unsafe { std::slice::from_raw_parts(self.ptr, count) });
+            std::hint::black_box(self.loan.value);
+            copy
+        })
+    }
+
     /// Sets a String's length after `count` bytes came in (the lock is off by now). Nothing came:
     /// it is left as it was.
     pub(crate) fn finish(self, count: usize) -> Outcome<()> {

@@ -294,11 +294,14 @@ pub(crate) fn block_given() -> bool {
     unsafe { rb_sys::rb_block_given_p() != 0 }
 }
 
+/// An error where the running method was given no block.
+pub(crate) fn check_block() -> Outcome<()> {
+    if block_given() { Ok(()) } else { Err(Raise::local_jump_error("no block given")) }
+}
+
 /// The block of the running method as a Proc.
 pub(crate) fn block() -> Outcome {
-    if !block_given() {
-        return Err(Raise::local_jump_error("no block given"));
-    }
+    check_block()?;
     // SAFETY: there is a block.
     protect(|| unsafe { rb_sys::rb_block_proc() })
 }
