@@ -13,6 +13,7 @@ pub mod child;
 pub mod driver;
 pub mod error;
 pub mod fork;
+pub mod link;
 pub mod net;
 pub mod offload;
 pub mod op;
