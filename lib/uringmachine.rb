@@ -6,6 +6,7 @@ require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
 require_relative "uringmachine/blocking_operation_thread_pool"
 require_relative "uringmachine/fiber_scheduler"
+require_relative "uringmachine/ssl"
 
 # io_uring for fibers. Short name of {UringMachine}.
 UM = UringMachine

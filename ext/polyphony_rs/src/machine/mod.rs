@@ -29,6 +29,7 @@ mod registry;
 mod runqueue;
 mod sockets;
 mod spun;
+mod ssl;
 mod starter;
 mod stat;
 mod time;
@@ -644,6 +645,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     queue::init(class);
     sockets::init(class);
     spun::init();
+    ssl::init(class);
     stat::init(class);
     time::init(class);
     transfer::init(class);
