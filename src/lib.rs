@@ -15,6 +15,7 @@ pub mod driver;
 pub mod error;
 pub mod fork;
 pub mod inotify;
+pub mod link;
 pub mod net;
 pub mod offload;
 pub mod op;

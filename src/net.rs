@@ -5,7 +5,7 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
-use crate::sys::check;
+use crate::sys::{check, errno};
 
 /// Bytes of a socket option that is a number.
 #[allow(clippy::cast_possible_truncation)] // four
@@ -171,6 +171,28 @@ pub fn getsockopt(fd: RawFd, level: i32, option: i32) -> Result<i32, i32> {
 pub fn setsockopt(fd: RawFd, level: i32, option: i32, value: i32) -> Result<i32, i32> {
     // SAFETY: the value lives across the call and its length is passed.
     check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), OPTION_LEN) })
+}
+
+/// Receives what is there: `recv(2)` with `MSG_DONTWAIT`. 0 when the peer has shut down.
+///
+/// # Errors
+/// EAGAIN where nothing is there, and what `recv(2)` says otherwise.
+pub fn recv_now(fd: RawFd, into: &mut [u8]) -> Result<usize, i32> {
+    // SAFETY: the slice is valid for the call and its length is passed.
+    let got = unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+    usize::try_from(got).map_err(|_| errno())
+}
+
+/// Sends what the socket takes: `send(2)` with `MSG_DONTWAIT`. A broken connection is EPIPE, never
+/// SIGPIPE.
+///
+/// # Errors
+/// EAGAIN where it takes nothing, and what `send(2)` says otherwise.
+pub fn send_now(fd: RawFd, bytes: &[u8]) -> Result<usize, i32> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the slice is valid for the call and its length is passed.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| errno())
 }
 
 /// Polls without waiting: the events that are there among `events` (and POLLERR, POLLHUP,

@@ -17,6 +17,20 @@ pub fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
+/// Sets the calling thread's errno, for libraries that report by it.
+pub fn set_errno(errno: i32) {
+    // SAFETY: the place is the thread's own.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// The C library's words for an errno.
+#[must_use]
+pub fn error_text(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    // Rust adds the number.
+    text.split(" (os error").next().unwrap_or_default().to_string()
+}
+
 /// Closes a descriptor. EINTR counts as closed, as Linux has released it by then.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ mod registry;
 mod runqueue;
 mod sockets;
 mod spun;
+mod ssl;
 mod starter;
 mod stat;
 mod system;
@@ -655,6 +656,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     queue::init(class);
     sockets::init(class);
     spun::init();
+    ssl::init(class);
     stat::init(class);
     system::init(class);
     tcp::init(class);

@@ -87,15 +87,22 @@ pub(crate) fn is_buffer(value: VALUE) -> bool {
     kind_of(value, unsafe { rb_sys::rb_cIOBuffer })
 }
 
+/// Refuses what has no memory to lend.
+pub(crate) fn check(value: VALUE) -> Outcome<()> {
+    if is_string(value) || is_buffer(value) {
+        return Ok(());
+    }
+    Err(Raise::um_error("buffer must be a String or an IO::Buffer"))
+}
+
 /// Makes room for `maxlen` bytes at `offset` (negative: from the end, -1 appends) and locks the
 /// value. Unwinds for a String that is frozen or locked, or when memory runs out.
 pub(crate) fn lend_target(value: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
+    check(value)?;
     if is_string(value) {
         lend_string(value, maxlen, offset)
-    } else if is_buffer(value) {
-        lend_buffer(value, maxlen, offset)
     } else {
-        Err(Raise::um_error("buffer must be a String or an IO::Buffer"))
+        lend_buffer(value, maxlen, offset)
     }
 }
 
@@ -240,9 +247,7 @@ pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
         let ptr = unsafe { rb_sys::RSTRING_PTR(frozen) }.cast::<u8>();
         return Ok(Source::Lent { ptr, len: take, loan: Loan { value: frozen, lock: Lock::Held } });
     }
-    if !is_buffer(value) {
-        return Err(Raise::um_error("buffer must be a String or an IO::Buffer"));
-    }
+    check(value)?;
     let (mut base, mut size): (*const c_void, _) = (std::ptr::null(), 0);
     protect(|| {
         // SAFETY: under protect: raises when the buffer was freed.

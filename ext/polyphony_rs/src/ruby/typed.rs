@@ -124,6 +124,14 @@ pub(crate) fn define_class_under(outer: VALUE, name: &CStr) -> VALUE {
     class
 }
 
+/// A module inside a class, kept; during initialisation.
+pub(crate) fn define_module_under(outer: VALUE, name: &CStr) -> VALUE {
+    // SAFETY: as above.
+    let module = unsafe { rb_sys::rb_define_module_under(outer, name.as_ptr()) };
+    keep(module);
+    module
+}
+
 /// Takes `new` away from a class: its objects come from methods of ours.
 pub(crate) fn undefine_allocator(class: VALUE) {
     // SAFETY: during initialisation; `class` is a class.

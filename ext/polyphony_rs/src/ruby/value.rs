@@ -75,6 +75,10 @@ pub(crate) fn is_float(value: VALUE) -> bool {
     is_type(value, ruby_value_type::RUBY_T_FLOAT)
 }
 
+pub(crate) fn is_data(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_DATA)
+}
+
 /// `value.is_a?(class)`.
 pub(crate) fn kind_of(value: VALUE, class: VALUE) -> bool {
     // SAFETY: both are live values and `class` is a class.
@@ -325,6 +329,12 @@ pub(crate) fn ivar(object: VALUE, name: ID) -> VALUE {
 pub(crate) fn set_ivar(object: VALUE, name: ID, value: VALUE) -> Outcome {
     // SAFETY: under protect.
     protect(|| unsafe { rb_sys::rb_ivar_set(object, name, value) })
+}
+
+/// Whether there is a top-level constant of that name; nothing is autoloaded.
+pub(crate) fn is_defined(constant: &CStr) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    unsafe { rb_sys::rb_const_defined(rb_sys::rb_cObject, intern(constant)) != 0 }
 }
 
 /// Makes a new instance: `class.new(*args)`.
