@@ -154,13 +154,15 @@ RSpec.describe UM, "cancellation" do
 
     next if name == "periodically" # whose value is nil
 
-    it "returns a scheduled plain value" do
-      expect(interrupted { |fiber| machine.schedule(fiber, :value) }).to eq(:value)
+    it "returns a timeout's plain value" do
+      expect(machine.timeout(0.001, :late) { wait.call }).to eq(:late)
       expect_nothing_left
     end
 
-    it "returns a timeout's plain value" do
-      expect(machine.timeout(0.001, :late) { wait.call }).to eq(:late)
+    next if name == "accept_each" # which a stray wake doesn't end
+
+    it "returns a scheduled plain value" do
+      expect(interrupted { |fiber| machine.schedule(fiber, :value) }).to eq(:value)
       expect_nothing_left
     end
   end

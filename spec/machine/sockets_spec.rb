@@ -104,7 +104,44 @@ RSpec.describe UM, "sockets" do
     end
   end
 
+  describe "#accept_into_queue" do
+    it "pushes each connection until the socket is shut down" do
+      fd, port = listener
+      queue = UM::Queue.new
+      fiber = parked { machine.accept_into_queue(fd, queue) }
+      3.times { client(port) }
+      accepted = soon { Array.new(3) { keep(machine.shift(queue)) } }
+      machine.shutdown(fd, Socket::SHUT_RD)
+      expect([accepted.uniq.size, soon { machine.join(fiber) }, pending_after_a_turn]).to eq([3, nil, 0])
+    end
+
+    it "refuses what is no queue, and raises the kernel's errors" do
+      fd, = listener
+      expect { machine.accept_into_queue(fd, Thread::Queue.new) }.to raise_error(TypeError)
+      expect { machine.accept_into_queue(pipe.first, UM::Queue.new) }.to raise_error(Errno::ENOTSOCK)
+      expect(pending).to eq(0)
+    end
+  end
+
   describe "#accept_each" do
+    it "goes on after a stray wake" do
+      fd, port = listener
+      queue = UM::Queue.new
+      fiber = parked { machine.accept_each(fd) { |one| machine.push(queue, keep(one)) } }
+      accepted = Array.new(3) do
+        machine.schedule(fiber, 7)
+        machine.snooze
+        client(port)
+        soon { machine.shift(queue) }
+      end
+      expect([accepted.uniq.size, fiber.done?]).to eq([3, nil])
+    end
+
+    it "ends by a timeout's value" do
+      fd, = listener
+      expect(machine.timeout(0.001, :over) { machine.accept_each(fd) { nil } }).to eq(:over)
+    end
+
     it "yields each connection once, and ends with nil at shutdown" do
       fd, port = listener(128)
       accepted = []
@@ -186,6 +223,18 @@ RSpec.describe UM, "sockets" do
       fiber = parked { machine.recv(one, buffer, 10, Socket::MSG_WAITALL) }
       2.times { machine.send(other, "01234", -1, 0) && snooze }
       expect([machine.join(fiber), buffer]).to eq([10, "0123401234"])
+    end
+
+    it "gives a datagram's whole length with MSG_TRUNC, and no byte that was not received" do
+      one, other = socketpair(Socket::SOCK_DGRAM)
+      machine.send(other, "x" * 1000, -1, 0)
+      buffer = +"0123456789"
+      expect([machine.recv(one, buffer, 10, Socket::MSG_TRUNC), buffer]).to eq([1000, "x" * 10])
+      _, port = server = listener
+      stream = client(port)
+      accepted = keep(machine.accept(server.first))
+      machine.send(accepted, "y" * 100, -1, 0)
+      expect([machine.recv(stream, buffer, 10, Socket::MSG_TRUNC), buffer]).to eq([10, "\0" * 10])
     end
 
     it "doesn't wait with MSG_DONTWAIT" do

@@ -24,6 +24,10 @@ module SpecSupport
     # The GC scans stacks conservatively: a value that looks like a reference keeps a machine until
     # it is overwritten, so each try goes deeper than the one before.
     TRIES = 12
+    # Where that doesn't help, so many descriptors of rings may stay. A real leak has more of them
+    # after a few examples.
+    KEPT_BY_CHANCE = 12
+    RING = /\Aanon_inode:\[(io_uring|eventfd)\]\z/
     DEPTH = 64
     # The kernel frees a ring's last parts asynchronously, and threads take a moment to end.
     PAUSE_SECONDS = 0.02
@@ -62,7 +66,14 @@ module SpecSupport
         collect_garbage(DEPTH * (try + 1))
         leaked = leaked_since(before)
       end
-      raise LeakError, message_for(leaked) unless leaked.empty?
+      raise LeakError, message_for(leaked) unless kept_by_chance?(leaked)
+    end
+
+    def kept_by_chance?(leaked)
+      return true if leaked.empty?
+
+      rings = DescriptorTable.current.select { |_, target| RING.match?(target) }
+      (leaked - rings).empty? && rings.size <= KEPT_BY_CHANCE
     end
 
     def leaked_since(before) = DescriptorTable.current - before

@@ -144,18 +144,17 @@ impl Machine {
         }
     }
 
-    /// What the loop ends with, if it does.
+    /// What the loop ends with, if it does. A timeout's plain value is no stray: somebody wanted
+    /// it.
     fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
         let interruption = match resume {
-            Resume::Op | Resume::Unblock | Resume::Return => None,
-            Resume::Value(scheduled) => Some(Interruption::of(scheduled)),
+            Resume::Value(scheduled) if is_interruption(resume, strays) => {
+                Some(Interruption::of(scheduled))
+            }
             Resume::Expired(timer) => self.expired(timer),
+            Resume::Value(_) | Resume::Op | Resume::Unblock | Resume::Return => None,
         };
-        match interruption {
-            Some(Interruption::Value(value)) if strays == Strays::End => Ok(Some(value)),
-            Some(Interruption::Value(_)) | None => Ok(None),
-            Some(Interruption::Raise(raise)) => Err(raise),
-        }
+        interruption.map(Interruption::conclude).transpose()
     }
 
     /// Makes an interruption the fiber's next one, at whichever wait.

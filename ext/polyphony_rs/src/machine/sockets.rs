@@ -10,6 +10,7 @@ use rb_sys::VALUE;
 use super::each::{Strays, until_done};
 use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
 use super::hosts::port_of;
+use super::queue::Queue;
 use super::{Machine, OnInterrupt};
 use crate::errors::{Outcome, check, integer_or_errno};
 use crate::ruby::buffer::{self, Loan};
@@ -92,7 +93,19 @@ fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
     let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
     value::check_block()?;
     let each = |fd| value::yield_to_block(value::integer(i64::from(fd)));
-    machine.accept_each(op, Strays::End, each)
+    machine.accept_each(op, Strays::GoOn, each)
+}
+
+/// Pushes each connection's descriptor to a queue until the socket is shut down.
+fn accept_into_queue(this: VALUE, fd: VALUE, queue: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
+    let queue = Queue::of(queue)?;
+    let each = |fd| {
+        queue.push(value::integer(i64::from(fd)));
+        Ok(NIL)
+    };
+    machine.accept_each(op, Strays::GoOn, each)
 }
 
 impl Machine {
@@ -121,6 +134,10 @@ fn recv(this: VALUE, args: Args) -> Outcome {
     let maxlen = length(args.get(2), "maxlen")?.min(MAX_LEN);
     let flags = flags(args.get(3))?;
     let target = buffer::lend_target(args.get(1), maxlen, 0)?;
+    if flags & libc::MSG_TRUNC != 0 {
+        // The count may be that of bytes which were not copied.
+        target.clear();
+    }
     let op = Recv { fd, ptr: target.ptr, len: op_len(maxlen), flags };
     // SAFETY: the loan keeps the buffer.
     let key = unsafe { machine.submit(op, target.loan) }?;
@@ -171,6 +188,7 @@ pub(super) fn init(class: VALUE) {
     define(class, c"connect", method!(connect, 3));
     define(class, c"accept", method!(accept, 1));
     define(class, c"accept_each", method!(accept_each, 1));
+    define(class, c"accept_into_queue", method!(accept_into_queue, 2));
     define(class, c"recv", method!(recv, -1));
     define(class, c"send", method!(send, -1));
     define_singleton(class, c"pipe", method!(pipe, 0));

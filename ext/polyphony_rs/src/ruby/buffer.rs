@@ -72,6 +72,8 @@ pub(crate) struct Target {
     pub(crate) loan: Loan,
     /// Where in the value the bytes begin.
     offset: usize,
+    /// How many there is room for.
+    room: usize,
 }
 
 /// Bytes lent for writing.
@@ -139,7 +141,7 @@ fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
         start.add(offset)
     };
     let loan = Loan { value: string, lock: Lock::String };
-    Ok(Target { ptr, loan, offset })
+    Ok(Target { ptr, loan, offset, room: maxlen })
 }
 
 fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
@@ -167,10 +169,16 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
     let loan = Loan { value: buffer, lock: Lock::Buffer };
     // SAFETY: the buffer has at least `offset + maxlen` bytes.
     let ptr = unsafe { base.cast::<u8>().add(offset) };
-    Ok(Target { ptr, loan, offset })
+    Ok(Target { ptr, loan, offset, room: maxlen })
 }
 
 impl Target {
+    /// Zeroes the room, for an op that may not fill all that it counts.
+    pub(crate) fn clear(&self) {
+        // SAFETY: there are so many bytes, and they are lent.
+        unsafe { std::ptr::write_bytes(self.ptr, 0, self.room) };
+    }
+
     /// The first `count` bytes as a String of their own.
     pub(crate) fn copy(self, count: usize) -> Outcome {
         protect(|| {
@@ -187,6 +195,7 @@ impl Target {
         if !is_string(self.loan.value) || count == 0 {
             return Ok(());
         }
+        let count = count.min(self.room);
         let len = self.offset + count;
         let string = self.loan.value;
         let set = protect(|| {
