@@ -446,4 +446,24 @@ RSpec.describe "the root fiber under Polyphony" do
       RUBY
     end
   end
+
+  # The signal comes while a fiber is in native code (a gap of a String is filled with zeroes), and
+  # is handled where that fiber parks and the helper of the root fiber is about to be started.
+  it "ends by a signal that comes between a fiber's park and its helper's start" do
+    program = <<~'RUBY'
+      require "polyphony"
+      server = TCPServer.new("127.0.0.1", 0)
+      reader, = IO.pipe
+      spin do
+        $stdout.syswrite("ready\n")
+        Polyphony.machine.read(reader.fileno, +"", 1, 300_000_000)
+      end
+      server.accept
+    RUBY
+    spawn_ruby(program) do |running|
+      running.wait_for_line(/ready/)
+      running.kill(:TERM)
+      expect(running.wait(10)&.termsig).to eq(Signal.list["TERM"]), running.report
+    end
+  end
 end

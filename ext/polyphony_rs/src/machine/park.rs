@@ -93,7 +93,7 @@ impl Machine {
             self.root_parked.set(true);
         }
         let came_back = if turn.start {
-            self.start(&turn, argument)
+            self.start(turn.fiber, argument)
         } else {
             fiber::transfer(turn.fiber, argument)
         };
@@ -169,6 +169,7 @@ impl Machine {
     /// The next fiber to run; waits for one.
     pub(super) fn next_turn(&self, me: VALUE) -> Outcome<Turn> {
         loop {
+            self.prepare_start(me)?;
             if self.test_mode.get() && self.is_next_scheduled() {
                 self.poll()?;
             }

@@ -16,6 +16,7 @@ use std::os::raw::c_int;
 use rb_sys::VALUE;
 
 use super::park::{Resume, Turn};
+use super::runqueue::{Entry, Kind};
 use super::{Machine, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::guard;
@@ -39,29 +40,41 @@ impl Starters {
 
 impl Machine {
     /// Switches to a fiber that was not started yet. Comes back as from a transfer.
-    pub(super) fn start(&self, turn: &Turn, argument: VALUE) -> Outcome {
-        match self.idle_starter()? {
-            None => fiber::transfer(turn.fiber, argument),
-            Some(starter) => {
-                self.assigned.set(Some((turn.fiber, argument)));
-                fiber::transfer(starter, NIL)
-            }
-        }
+    pub(super) fn start(&self, fiber: VALUE, argument: VALUE) -> Outcome {
+        let starter = self.state.borrow_mut().starters.idle.pop();
+        let Some(starter) = starter else { return fiber::transfer(fiber, argument) };
+        self.assigned.set(Some((fiber, argument)));
+        fiber::transfer(starter, NIL)
     }
 
-    fn idle_starter(&self) -> Outcome<Option<VALUE>> {
+    /// Makes a starter where the next turn will want one. Not when that turn has been taken: Ruby
+    /// may handle an interrupt here, and the turn would be lost with what that raises.
+    pub(super) fn prepare_start(&self, me: VALUE) -> Outcome<()> {
         {
-            let starters = &mut self.state.borrow_mut().starters;
-            if let Some(starter) = starters.idle.pop() {
-                return Ok(Some(starter));
-            }
-            if starters.count >= MAX_STARTERS {
-                return Ok(None);
+            let state = &mut *self.state.borrow_mut();
+            let starts = matches!(state.queues.run.front(), Some(Entry { kind: Kind::Start, .. }));
+            let starters = &mut state.starters;
+            if !starts || !starters.idle.is_empty() || starters.count >= MAX_STARTERS {
+                return Ok(());
             }
             starters.count += 1;
         }
         // The machine's own object: it outlives its fibers, as they are on its runqueue.
-        fiber::new(Some(starter_body), self.object.get()).map(Some)
+        let made = fiber::new(Some(starter_body), self.object.get());
+        match made {
+            Ok(starter) => {
+                self.state.borrow_mut().starters.idle.push(starter);
+                Ok(())
+            }
+            Err(raise) => {
+                self.state.borrow_mut().starters.count -= 1;
+                match raise {
+                    // No memory for its stack: it has to be done without.
+                    Raise::Exception(error) if fiber::is_switch_error(error) => Ok(()),
+                    raise => self.interrupt(me, raise),
+                }
+            }
+        }
     }
 
     /// The life of a starter. It ends where the root fiber waits for control by other means than
