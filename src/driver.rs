@@ -282,6 +282,9 @@ impl<T> Driver<T> {
 
     /// Asks the kernel to stop an op whose waiter stays for its last completion.
     pub fn cancel(&mut self, key: OpKey, sink: &mut impl Sink<T>) {
+        if self.ops.data(key).is_none() {
+            return;
+        }
         self.timers.cancel(key.index());
         let todo = self.ops.cancel(key);
         self.carry_out(key, todo, sink);
@@ -815,6 +818,18 @@ mod tests {
         it.turn();
         assert_eq!(it.driver.ops().live(), 0);
         close(&[r, w]);
+    }
+
+    #[test]
+    fn cancelling_what_is_over_leaves_the_next_op_in_its_slot_alone() {
+        let mut it = Fixture::new();
+        let over = it.driver.start_local("test", None, 1);
+        it.driver.complete_local(over, 0, &mut it.seen);
+        assert_eq!(it.result(over), 0);
+        let next = it.driver.start_local("test", Some(10), 2);
+        assert_eq!(next.index(), over.index());
+        it.driver.cancel(over, &mut it.seen);
+        assert_eq!(it.driver.next_deadline(), Some(10));
     }
 
     #[test]
