@@ -313,6 +313,7 @@ impl<T> Driver<T> {
         if self.queue_cancel_fd(fd, sink) {
             // The kernel has to act before the number can be given to another file.
             self.hand_over()?;
+            self.ring.wait_until_taken()?;
         }
         Ok(())
     }
@@ -788,6 +789,25 @@ mod tests {
         assert!(it.driver.shut_down(&mut it.seen));
         assert_eq!(it.seen.freed, [7]);
         close(&[r, w]);
+    }
+
+    #[test]
+    fn a_polled_queue_is_taken_before_a_descriptor_is_closed() {
+        let idle = Some(std::time::Duration::from_secs(1));
+        let config = RingConfig { entries: 8, sqpoll_idle: idle, ..RingConfig::default() };
+        let mut it = Fixture { driver: Driver::new(&config).expect("io_uring"), ..Fixture::new() };
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        // SAFETY: the op ends before the buffer does.
+        let key = unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.driver.cancel_fd(r, &mut it.seen).expect("cancel");
+        assert_eq!(it.driver.queued_ops(), 0);
+        close(&[r]);
+        while it.seen.woken.is_empty() {
+            it.wait();
+        }
+        assert_eq!(it.result(key), -libc::EBADF);
+        close(&[w]);
     }
 
     #[test]

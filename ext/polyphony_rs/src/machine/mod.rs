@@ -591,8 +591,9 @@ fn sqpoll_idle(option: VALUE) -> Outcome<Option<std::time::Duration>> {
     if seconds == 0.0 {
         return Ok(None);
     }
+    // The kernel counts milliseconds, and takes none for its own default.
     std::time::Duration::try_from_secs_f64(seconds)
-        .map(Some)
+        .map(|idle| Some(idle.max(std::time::Duration::from_millis(1))))
         .map_err(|_| Raise::argument_error("sqpoll must be true or a number of seconds"))
 }
 
