@@ -488,9 +488,11 @@ impl<T> Driver<T> {
             self.wake_armed = true;
         }
         if let Some(sidecar) = &self.sidecar {
-            // Who waits elsewhere must have submitted everything before.
-            if self.ring.queued() > 0 {
+            // Who waits elsewhere leaves no SQE behind, and no work that needs an enter; what this
+            // brings is looked at first.
+            if self.ring.wants_enter() {
                 self.ring.submit()?;
+                sidecar.wake();
             }
             return Ok(self.ring.prepare_wait().beside(sidecar));
         }
@@ -503,10 +505,10 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn start_sidecar(&mut self) -> io::Result<()> {
-        if self.sidecar.is_none() {
+        if let (None, Some(wakes)) = (&self.sidecar, &self.waker) {
             let completions = Waker::new()?;
             self.ring.signal(Some(&completions))?;
-            self.sidecar = Some(Sidecar::start(completions)?);
+            self.sidecar = Some(Sidecar::start(completions, wakes.clone())?);
         }
         Ok(())
     }
@@ -823,6 +825,18 @@ mod tests {
         assert_eq!((it.result(early), it.result(event)), (-libc::ETIME, 7));
         it.driver.abandon(late, &mut it.seen);
         assert_eq!((it.driver.next_deadline(), it.driver.ops().live()), (None, 0));
+    }
+
+    #[test]
+    fn cancelling_what_is_over_leaves_the_next_op_in_its_slot_alone() {
+        let mut it = Fixture::new();
+        let over = it.driver.start_local("test", None, 1);
+        it.driver.complete_local(over, 0, &mut it.seen);
+        assert_eq!(it.result(over), 0);
+        let next = it.driver.start_local("test", Some(10), 2);
+        assert_eq!(next.index(), over.index());
+        it.driver.cancel(over, &mut it.seen);
+        assert_eq!(it.driver.next_deadline(), Some(10));
     }
 
     #[test]
