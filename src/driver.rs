@@ -593,8 +593,7 @@ impl<T> Driver<T> {
     }
 
     /// Whether the calling thread is the one that opened the ring.
-    #[must_use]
-    pub fn is_owner(&self) -> bool {
+    fn is_owner(&self) -> bool {
         self.owner == crate::sys::thread_token()
     }
 }
@@ -855,18 +854,6 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_what_is_over_leaves_the_next_op_in_its_slot_alone() {
-        let mut it = Fixture::new();
-        let over = it.driver.start_local("test", None, 1);
-        it.driver.complete_local(over, 0, &mut it.seen);
-        assert_eq!(it.result(over), 0);
-        let next = it.driver.start_local("test", Some(10), 2);
-        assert_eq!(next.index(), over.index());
-        it.driver.cancel(over, &mut it.seen);
-        assert_eq!(it.driver.next_deadline(), Some(10));
-    }
-
-    #[test]
     fn a_wake_from_another_thread_ends_the_wait() {
         let mut it = Fixture::new();
         let waker = it.driver.waker().expect("open").clone();
@@ -979,10 +966,12 @@ mod tests {
             it.wait();
         }
         assert_eq!((writer.join().expect("thread"), it.result(key)), (1, 1));
-        let waker = it.driver.waker().expect("open").clone();
-        let thread = std::thread::spawn(move || waker.wake());
-        it.wait();
-        thread.join().expect("thread");
+        for _ in 0..3 {
+            let waker = it.driver.waker().expect("open").clone();
+            let thread = std::thread::spawn(move || waker.wake());
+            it.wait();
+            thread.join().expect("thread");
+        }
         it.driver.stop_sidecar();
         assert!(!it.driver.has_sidecar());
         close(&[r, w]);

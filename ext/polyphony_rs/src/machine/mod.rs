@@ -231,7 +231,8 @@ impl Machine {
     /// Errors for a machine of another thread, or from before a fork.
     pub(crate) fn check_usable(&self) -> Outcome<()> {
         self.check_process()?;
-        if !self.state.borrow().driver.is_owner() {
+        // The Ruby thread: a native one serves several, one after the other.
+        if self.thread != thread::current() {
             return Err(Raise::um_error("this machine belongs to another thread"));
         }
         Ok(())
@@ -508,9 +509,8 @@ impl Machine {
 
     /// Whether the thread that runs the machine's fibers is alive, in this process. Calls Ruby.
     fn has_thread(&self) -> bool {
-        let owner = self.state.borrow().driver.is_owner();
-        self.survives_fork()
-            && (owner || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy))
+        let alive = || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy);
+        self.survives_fork() && (self.thread == thread::current() || alive())
     }
 
     /// Counts an op that was done by a plain syscall.
