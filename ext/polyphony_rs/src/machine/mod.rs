@@ -335,7 +335,8 @@ impl Machine {
 
     /// The machine that spun a fiber, while it runs.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
-        spun::Spun::of(fiber).filter(|spun| !spun.is_done()).map(spun::Spun::machine)
+        let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
+        Some(spun.machine()).filter(|machine| *machine != NIL)
     }
 
     /// Appends an entry to the runqueue, from whichever thread.
