@@ -271,7 +271,8 @@ impl Machine {
     }
 
     pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
-        let driver = open_driver(config)?;
+        let mut driver = open_driver(config)?;
+        driver.set_now(crate::clock::coarse());
         let wake_fd = driver.waker().map_or(-1, Waker::as_raw_fd);
         let state = State {
             driver,
