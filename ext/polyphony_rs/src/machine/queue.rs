@@ -59,7 +59,7 @@ impl Queue {
     }
 
     /// The same for callers that change it: a FrozenError for a frozen one.
-    fn to_change(object: VALUE) -> Outcome<&'static Self> {
+    pub(super) fn to_change(object: VALUE) -> Outcome<&'static Self> {
         let queue = Self::of(object)?;
         value::check_frozen(object);
         Ok(queue)
