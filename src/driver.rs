@@ -282,6 +282,9 @@ impl<T> Driver<T> {
 
     /// Asks the kernel to stop an op whose waiter stays for its last completion.
     pub fn cancel(&mut self, key: OpKey, sink: &mut impl Sink<T>) {
+        if self.ops.data(key).is_none() {
+            return;
+        }
         self.timers.cancel(key.index());
         let todo = self.ops.cancel(key);
         self.carry_out(key, todo, sink);
@@ -310,6 +313,7 @@ impl<T> Driver<T> {
         if self.queue_cancel_fd(fd, sink) {
             // The kernel has to act before the number can be given to another file.
             self.hand_over()?;
+            self.ring.wait_until_taken()?;
         }
         Ok(())
     }
@@ -484,9 +488,11 @@ impl<T> Driver<T> {
             self.wake_armed = true;
         }
         if let Some(sidecar) = &self.sidecar {
-            // Who waits elsewhere must have submitted everything before.
-            if self.ring.queued() > 0 {
+            // Who waits elsewhere leaves no SQE behind, and no work that needs an enter; what this
+            // brings is looked at first.
+            if self.ring.wants_enter() {
                 self.ring.submit()?;
+                sidecar.wake();
             }
             return Ok(self.ring.prepare_wait().beside(sidecar));
         }
@@ -499,10 +505,10 @@ impl<T> Driver<T> {
     /// # Errors
     /// The kernel's errno.
     pub fn start_sidecar(&mut self) -> io::Result<()> {
-        if self.sidecar.is_none() {
+        if let (None, Some(wakes)) = (&self.sidecar, &self.waker) {
             let completions = Waker::new()?;
             self.ring.signal(Some(&completions))?;
-            self.sidecar = Some(Sidecar::start(completions)?);
+            self.sidecar = Some(Sidecar::start(completions, wakes.clone())?);
         }
         Ok(())
     }
@@ -587,8 +593,7 @@ impl<T> Driver<T> {
     }
 
     /// Whether the calling thread is the one that opened the ring.
-    #[must_use]
-    pub fn is_owner(&self) -> bool {
+    fn is_owner(&self) -> bool {
         self.owner == crate::sys::thread_token()
     }
 }
@@ -788,6 +793,25 @@ mod tests {
     }
 
     #[test]
+    fn a_polled_queue_is_taken_before_a_descriptor_is_closed() {
+        let idle = Some(std::time::Duration::from_secs(1));
+        let config = RingConfig { entries: 8, sqpoll_idle: idle, ..RingConfig::default() };
+        let mut it = Fixture { driver: Driver::new(&config).expect("io_uring"), ..Fixture::new() };
+        let [r, w] = net::pipe(0).expect("pipe");
+        let mut buffer = [0u8; 8];
+        // SAFETY: the op ends before the buffer does.
+        let key = unsafe { it.driver.submit(read(r, &mut buffer), 1) }.expect("read");
+        it.driver.cancel_fd(r, &mut it.seen).expect("cancel");
+        assert_eq!(it.driver.queued_ops(), 0);
+        close(&[r]);
+        while it.seen.woken.is_empty() {
+            it.wait();
+        }
+        assert_eq!(it.result(key), -libc::EBADF);
+        close(&[w]);
+    }
+
+    #[test]
     fn local_ops_end_by_deadline_or_by_completion() {
         let mut it = Fixture::new();
         let early = it.driver.start_local("test", Some(10), 1);
@@ -800,6 +824,18 @@ mod tests {
         assert_eq!((it.result(early), it.result(event)), (-libc::ETIME, 7));
         it.driver.abandon(late, &mut it.seen);
         assert_eq!((it.driver.next_deadline(), it.driver.ops().live()), (None, 0));
+    }
+
+    #[test]
+    fn cancelling_what_is_over_leaves_the_next_op_in_its_slot_alone() {
+        let mut it = Fixture::new();
+        let over = it.driver.start_local("test", None, 1);
+        it.driver.complete_local(over, 0, &mut it.seen);
+        assert_eq!(it.result(over), 0);
+        let next = it.driver.start_local("test", Some(10), 2);
+        assert_eq!(next.index(), over.index());
+        it.driver.cancel(over, &mut it.seen);
+        assert_eq!(it.driver.next_deadline(), Some(10));
     }
 
     #[test]
@@ -930,10 +966,12 @@ mod tests {
             it.wait();
         }
         assert_eq!((writer.join().expect("thread"), it.result(key)), (1, 1));
-        let waker = it.driver.waker().expect("open").clone();
-        let thread = std::thread::spawn(move || waker.wake());
-        it.wait();
-        thread.join().expect("thread");
+        for _ in 0..3 {
+            let waker = it.driver.waker().expect("open").clone();
+            let thread = std::thread::spawn(move || waker.wake());
+            it.wait();
+            thread.join().expect("thread");
+        }
         it.driver.stop_sidecar();
         assert!(!it.driver.has_sidecar());
         close(&[r, w]);

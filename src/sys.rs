@@ -2,9 +2,8 @@
 
 use std::os::fd::RawFd;
 
-/// The calling native thread, as pthreads name it. Asked for at every op, so it must cost next to
-/// nothing; a later thread may get the name of one that has ended, and is then told by the kernel
-/// (EEXIST) that the ring is not its own.
+/// The calling native thread, as pthreads name it. A later thread may get the name of one that has
+/// ended, and is then told by the kernel (EEXIST) that the ring is not its own.
 #[must_use]
 pub fn thread_token() -> libc::pthread_t {
     // SAFETY: always succeeds.

@@ -80,6 +80,60 @@ RSpec.describe UM, "metrics" do
     expect(machine.metrics[:total_switches]).to eq(3)
   end
 
+  it "count turns as fibers come and go" do
+    snoozing = machine.spin { 3.times { machine.snooze } }
+    sleeping = machine.spin { machine.sleep(0.001) }
+    turns = [-> { machine.snooze }, -> { machine.snooze }, -> { machine.join(snoozing, sleeping) }]
+    expect(turns.map { |turn| turn.call.then { machine.metrics[:total_switches] } }).to eq([3, 5, 9])
+  end
+
+  it "don't count an entry of the runqueue whose fiber has gone on meanwhile" do
+    queue = UM::Queue.new
+    fiber = parked { machine.shift(queue) }
+    before = machine.metrics[:total_switches]
+    machine.schedule(fiber, :interrupted)
+    machine.push(queue, :item)
+    machine.snooze
+    expect(machine.metrics[:total_switches] - before).to eq(2)
+    expect([fiber.result, *ops.first(3)]).to eq([:interrupted, 0, 0, 0])
+  end
+
+  it "count a look at the ring as a wait, also where nothing has to be waited for" do
+    machine.snooze
+    expect(machine.metrics[:total_waits]).to eq(0)
+    machine.test_mode = true
+    machine.snooze
+    expect(machine.metrics[:total_waits]).to eq(1)
+    machine.sleep(0.001)
+    expect(machine.metrics[:total_waits]).to be > 1
+  end
+
+  it "count a wait in a queue or for a mutex, but not pushing and handing over" do
+    queue = UM::Queue.new
+    mutex = UM::Mutex.new
+    fibers = [parked { machine.shift(queue) }]
+    machine.synchronize(mutex) { fibers << parked { machine.synchronize(mutex) { nil } } }
+    expect(total_ops).to eq(2)
+    machine.push(queue, 1)
+    machine.snooze
+    expect([total_ops, pending, fibers.map(&:done?)]).to eq([2, 0, [true, true]])
+  end
+
+  it "hold a timer that was given up as pending until the machine looks" do
+    machine.timeout(10, RuntimeError) { nil }
+    expect(ops).to eq([1, 0, 0, 255, 0])
+    expect(pending_after_a_turn).to eq(0)
+    expect(ops).to eq([0, 0, 0, 256, 0])
+  end
+
+  it "give the record of a fiber back that was interrupted" do
+    fiber = parked { machine.sleep(0) }
+    machine.schedule(fiber, RuntimeError.new)
+    expect([machine.join(fiber), ops.values_at(0, 2)]).to match([be_a(RuntimeError), [0, 0]])
+    expect(pending_after_a_turn).to eq(0)
+    expect(machine.metrics[:ops_free]).to eq(256)
+  end
+
   it "don't count wakeup" do
     machine.wakeup
     thread = Thread.new { machine.wakeup }

@@ -115,10 +115,12 @@ impl Ring {
         let queued = self.queued();
         let mut flags = ENTER_GETEVENTS;
         if self.sqpoll {
-            if !self.io.submission().need_wakeup() {
+            let sq = self.io.submission();
+            if sq.need_wakeup() {
+                flags |= ENTER_SQ_WAKEUP;
+            } else if !sq.cq_overflow() {
                 return Ok(queued);
             }
-            flags |= ENTER_SQ_WAKEUP;
         }
         loop {
             let to_submit = u32::try_from(queued).unwrap_or(u32::MAX);
@@ -137,7 +139,21 @@ impl Ring {
     /// work to run, or CQEs that did not fit.
     pub fn wants_enter(&mut self) -> bool {
         let sq = self.io.submission();
-        (!self.sqpoll && !sq.is_empty()) || sq.taskrun() || sq.cq_overflow()
+        let unseen = !sq.is_empty() && (!self.sqpoll || sq.need_wakeup());
+        unseen || sq.taskrun() || sq.cq_overflow()
+    }
+
+    /// Waits until the kernel has begun all that was submitted: a kernel thread that takes SQEs
+    /// by itself needs a moment, and looks up their descriptors only then.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn wait_until_taken(&mut self) -> io::Result<()> {
+        while self.sqpoll && self.queued() > 0 {
+            self.submit()?;
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Takes every CQE that is there. `each` must not touch the ring.

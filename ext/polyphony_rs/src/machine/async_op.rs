@@ -5,7 +5,7 @@ use std::cell::Cell;
 use polyphony_core::op::{OpKey, Progress};
 use rb_sys::VALUE;
 
-use super::{Interruption, Machine, Role};
+use super::{Machine, Role};
 use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
@@ -52,28 +52,23 @@ impl AsyncOp {
     }
 
     /// Waits for the end: the kernel's result. Interrupted, it is cancelled first.
-    fn wait(&self, this: VALUE) -> Outcome<i32> {
+    fn wait(&self, this: VALUE) -> Outcome {
         let machine = Machine::of(self.machine)?;
         if self.waiter.get() != NIL {
             return Err(Raise::um_error("another fiber waits for this operation"));
         }
         loop {
-            if let Some(result) = self.result.get() {
-                return Ok(result);
+            match self.result.get() {
+                None => {}
+                Some(result) if result == -libc::ECANCELED => return Err(Raise::Errno(-result)),
+                Some(result) => return Ok(value::integer(i64::from(result))),
             }
             self.waiter.set(fiber::current());
             let interruption = machine.park_interruptible();
             self.waiter.set(NIL);
-            match interruption {
-                None => {}
-                Some(Interruption::Value(_)) => {
-                    self.stop(machine, this);
-                    return Ok(-libc::ECANCELED);
-                }
-                Some(Interruption::Raise(raise)) => {
-                    self.stop(machine, this);
-                    return Err(raise);
-                }
+            if let Some(interruption) = interruption {
+                self.stop(machine, this);
+                return interruption.conclude();
             }
         }
     }
@@ -130,10 +125,7 @@ fn is_cancelled(this: VALUE) -> Outcome {
 }
 
 fn await_end(this: VALUE) -> Outcome {
-    match AsyncOp::of(this)?.wait(this)? {
-        result if result == -libc::ECANCELED => Err(Raise::Errno(libc::ECANCELED)),
-        result => Ok(value::integer(i64::from(result))),
-    }
+    AsyncOp::of(this)?.wait(this)
 }
 
 /// It is over once the machine has looked: see `done?`.

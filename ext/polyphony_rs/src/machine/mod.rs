@@ -231,7 +231,8 @@ impl Machine {
     /// Errors for a machine of another thread, or from before a fork.
     pub(crate) fn check_usable(&self) -> Outcome<()> {
         self.check_process()?;
-        if !self.state.borrow().driver.is_owner() {
+        // The Ruby thread: a native one serves several, one after the other.
+        if self.thread != thread::current() {
             return Err(Raise::um_error("this machine belongs to another thread"));
         }
         Ok(())
@@ -270,7 +271,8 @@ impl Machine {
     }
 
     pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
-        let driver = open_driver(config)?;
+        let mut driver = open_driver(config)?;
+        driver.set_now(crate::clock::coarse());
         let wake_fd = driver.waker().map_or(-1, Waker::as_raw_fd);
         let state = State {
             driver,
@@ -334,7 +336,8 @@ impl Machine {
 
     /// The machine that spun a fiber, while it runs.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
-        spun::Spun::of(fiber).filter(|spun| !spun.is_done()).map(spun::Spun::machine)
+        let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
+        Some(spun.machine()).filter(|machine| *machine != NIL)
     }
 
     /// Appends an entry to the runqueue, from whichever thread.
@@ -508,9 +511,8 @@ impl Machine {
 
     /// Whether the thread that runs the machine's fibers is alive, in this process. Calls Ruby.
     fn has_thread(&self) -> bool {
-        let owner = self.state.borrow().driver.is_owner();
-        self.survives_fork()
-            && (owner || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy))
+        let alive = || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy);
+        self.survives_fork() && (self.thread == thread::current() || alive())
     }
 
     /// Counts an op that was done by a plain syscall.
@@ -591,8 +593,9 @@ fn sqpoll_idle(option: VALUE) -> Outcome<Option<std::time::Duration>> {
     if seconds == 0.0 {
         return Ok(None);
     }
+    // The kernel counts milliseconds, and takes none for its own default.
     std::time::Duration::try_from_secs_f64(seconds)
-        .map(Some)
+        .map(|idle| Some(idle.max(std::time::Duration::from_millis(1))))
         .map_err(|_| Raise::argument_error("sqpoll must be true or a number of seconds"))
 }
 

@@ -1,21 +1,21 @@
 //! `UM::Mutex`: one fiber at a time, also of different threads.
 //!
-//! Whoever leaves hands over to the first in line, so that nobody overtakes those who wait.
+//! Whoever leaves hands over to the first in line, so that nobody overtakes those who wait. What a
+//! fiber has whose thread has ended goes on to the next when somebody asks for it.
 
 use std::cell::Cell;
 
 use rb_sys::VALUE;
 
 use super::Machine;
-use super::line::{Line, Turned};
+use super::line::{Holder, Line, Turned};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
 use crate::ruby::typed::{self, DataType, Typed};
-use crate::ruby::{NIL, fiber, value};
+use crate::ruby::value;
 
 struct Mutex {
-    /// The fiber that has it; nil: nobody.
-    owner: Cell<VALUE>,
+    holder: Cell<Option<Holder>>,
     line: Line,
 }
 
@@ -29,7 +29,9 @@ impl Typed for Mutex {
     }
 
     fn mark(&self) {
-        typed::mark(self.owner.get());
+        if let Some(holder) = self.holder.get() {
+            holder.mark();
+        }
         self.line.mark();
     }
 }
@@ -41,13 +43,17 @@ impl Mutex {
 
     /// Locks; a plain value that the wait for that was interrupted with.
     fn lock(&self, this: VALUE) -> Outcome<Option<VALUE>> {
-        let me = fiber::current();
-        if self.owner.get() == NIL {
-            self.owner.set(me);
-            return Ok(None);
+        let me = Holder::current(this);
+        match self.holder.get() {
+            Some(holder) if holder.fiber == me.fiber => {
+                return Err(Raise::um_error("deadlock: this fiber has the mutex already"));
+            }
+            Some(holder) if holder.is_gone() => self.unlock(),
+            _ => {}
         }
-        if self.owner.get() == me {
-            return Err(Raise::um_error("deadlock: this fiber has the mutex already"));
+        if self.holder.get().is_none() {
+            self.holder.set(Some(me));
+            return Ok(None);
         }
         match self.line.wait(this, "mutex")? {
             Turned::Called => Ok(None),
@@ -61,13 +67,12 @@ impl Mutex {
     }
 
     fn unlock(&self) {
-        let next = self.line.call_next();
-        self.owner.set(next.unwrap_or(NIL));
+        self.holder.set(self.line.call_next());
     }
 }
 
 fn initialize(this: VALUE) -> Outcome {
-    typed::put(this, Mutex { owner: Cell::new(NIL), line: Line::default() });
+    typed::put(this, Mutex { holder: Cell::new(None), line: Line::default() });
     Ok(this)
 }
 
@@ -81,7 +86,7 @@ fn synchronize(this: VALUE, mutex: VALUE) -> Outcome {
     if let Some(interruption) = mutex.lock(this)? {
         return Ok(interruption);
     }
-    let result = value::yield_to_block(NIL);
+    let result = value::yield_nothing();
     mutex.unlock();
     result
 }

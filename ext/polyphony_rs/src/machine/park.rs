@@ -194,8 +194,8 @@ impl Machine {
     fn pop_turn(&self) -> Option<Turn> {
         let state = &mut *self.state.borrow_mut();
         while let Some(entry) = state.queues.pop() {
-            state.total_switches += 1;
             if let Some(turn) = turn_of(state, entry) {
+                state.total_switches += 1;
                 return Some(turn);
             }
         }

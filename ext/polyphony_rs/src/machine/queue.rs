@@ -2,9 +2,8 @@
 //!
 //! A value that is pushed while fibers wait stays in the queue and is promised to the first of
 //! them: it alone may take it, so that waiters are served in order. One that is interrupted in
-//! between passes the promise on, and nothing is lost.
-
-use std::cell::Cell;
+//! between passes the promise on, and nothing is lost. A promise to a fiber whose thread has ended
+//! is void; that is found out when the queue is used next.
 
 use rb_sys::VALUE;
 
@@ -18,9 +17,8 @@ use crate::ruby::value;
 pub(super) struct Queue {
     /// A Ruby Array: the GC knows how to go through a long one.
     items: VALUE,
+    /// An item is promised to each of those who were called.
     line: Line,
-    /// Items promised to fibers that were called and have not run yet.
-    promised: Cell<usize>,
 }
 
 static TYPE: DataType<Queue> = DataType::new();
@@ -47,7 +45,7 @@ enum End {
 
 impl Queue {
     fn new() -> Self {
-        Self { items: value::array(), line: Line::default(), promised: Cell::new(0) }
+        Self { items: value::array(), line: Line::default() }
     }
 
     /// A queue as a Ruby object.
@@ -60,6 +58,13 @@ impl Queue {
         typed::get(object).ok_or_else(|| Raise::um_error("uninitialized queue"))
     }
 
+    /// The same for callers that change it: a FrozenError for a frozen one.
+    pub(super) fn to_change(object: VALUE) -> Outcome<&'static Self> {
+        let queue = Self::of(object)?;
+        value::check_frozen(object);
+        Ok(queue)
+    }
+
     fn count(&self) -> usize {
         value::array_len(self.items)
     }
@@ -67,38 +72,40 @@ impl Queue {
     /// Appends a value, from any thread.
     pub(super) fn push(&self, item: VALUE) {
         value::push(self.items, item);
-        self.call_if_unpromised();
+        self.promise();
     }
 
     fn unshift(&self, item: VALUE) {
         value::unshift(self.items, item);
-        self.call_if_unpromised();
+        self.promise();
     }
 
-    fn call_if_unpromised(&self) {
-        if self.count() > self.promised.get() && self.line.call_next().is_some() {
-            self.promised.set(self.promised.get() + 1);
-        }
+    /// Promises what is there to the first in line.
+    fn promise(&self) {
+        while self.has_spare() && self.line.call_next().is_some() {}
+    }
+
+    /// Whether there is an item that is promised to nobody.
+    fn has_spare(&self) -> bool {
+        self.count() > self.line.called()
     }
 
     /// Takes a value, waiting for one. What the wait was interrupted with otherwise.
     fn take(&self, this: VALUE, end: End) -> Outcome {
-        if self.count() <= self.promised.get() {
-            match self.line.wait(this, "queue")? {
-                Turned::Called => self.promised.set(self.promised.get() - 1),
-                Turned::Interrupted(interruption, called) => {
-                    if called {
-                        self.promised.set(self.promised.get() - 1);
-                        self.call_if_unpromised();
-                    }
-                    return interruption.conclude();
-                }
+        // Where a promise turns out to be void, those in line come first.
+        self.promise();
+        if !self.has_spare() {
+            if let Turned::Interrupted(interruption, _) = self.line.wait(this, "queue")? {
+                self.promise();
+                return interruption.conclude();
             }
         }
-        Ok(match end {
+        let item = match end {
             End::Head => value::shift(self.items),
             End::Tail => value::pop(self.items),
-        })
+        };
+        self.promise();
+        Ok(item)
     }
 }
 
@@ -113,24 +120,24 @@ fn count(this: VALUE) -> Outcome {
 
 fn push(this: VALUE, queue: VALUE, item: VALUE) -> Outcome {
     Machine::any(this)?;
-    Queue::of(queue)?.push(item);
+    Queue::to_change(queue)?.push(item);
     Ok(queue)
 }
 
 fn unshift(this: VALUE, queue: VALUE, item: VALUE) -> Outcome {
     Machine::any(this)?;
-    Queue::of(queue)?.unshift(item);
+    Queue::to_change(queue)?.unshift(item);
     Ok(queue)
 }
 
 fn pop(this: VALUE, queue: VALUE) -> Outcome {
     Machine::of(this)?;
-    Queue::of(queue)?.take(this, End::Tail)
+    Queue::to_change(queue)?.take(this, End::Tail)
 }
 
 fn shift(this: VALUE, queue: VALUE) -> Outcome {
     Machine::of(this)?;
-    Queue::of(queue)?.take(this, End::Head)
+    Queue::to_change(queue)?.take(this, End::Head)
 }
 
 /// Defines `UM::Queue` and the machine's methods.

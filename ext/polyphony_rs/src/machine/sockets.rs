@@ -100,7 +100,7 @@ fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
 fn accept_into_queue(this: VALUE, fd: VALUE, queue: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
-    let queue = Queue::of(queue)?;
+    let queue = Queue::to_change(queue)?;
     let each = |fd| {
         queue.push(value::integer(i64::from(fd)));
         Ok(NIL)

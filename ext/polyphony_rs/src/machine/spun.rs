@@ -33,7 +33,8 @@ struct Listener {
 
 /// The record of a spun fiber, kept by the fiber itself.
 pub(crate) struct Spun {
-    machine: VALUE,
+    /// The machine that runs it; nil as long as none does.
+    machine: Cell<VALUE>,
     body: Cell<VALUE>,
     uncaught: Uncaught,
     result: Cell<VALUE>,
@@ -53,7 +54,7 @@ impl Typed for Spun {
     }
 
     fn mark(&self) {
-        typed::mark(self.machine);
+        typed::mark(self.machine.get());
         typed::mark(self.body.get());
         typed::mark(self.result.get());
         if let Uncaught::Report(scheduler) = self.uncaught {
@@ -87,7 +88,7 @@ impl Spun {
     }
 
     pub(crate) fn machine(&self) -> VALUE {
-        self.machine
+        self.machine.get()
     }
 
     /// Completes the local op `key` of `machine` when the fiber ends.
@@ -102,6 +103,7 @@ impl Spun {
     }
 
     fn finish(&self, fiber: VALUE, result: VALUE) {
+        self.body.set(NIL);
         self.result.set(result);
         self.mark_as_done(fiber);
     }
@@ -109,7 +111,6 @@ impl Spun {
     /// Whoever waits for the end goes on.
     fn mark_as_done(&self, fiber: VALUE) {
         self.done.set(true);
-        self.body.set(NIL);
         for listener in self.listeners.take() {
             if let Ok(machine) = Machine::any(listener.machine) {
                 machine.count_down(listener.key);
@@ -129,7 +130,7 @@ impl Spun {
 
 fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
     let spun = Spun {
-        machine,
+        machine: Cell::new(machine),
         body: Cell::new(body),
         uncaught,
         result: Cell::new(NIL),
@@ -142,25 +143,22 @@ fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
 
 /// Gives a fiber that was not spun a record, for `machine.run`.
 pub(super) fn adopt(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
-    if let Some(spun) = Spun::of(fiber) {
-        return Ok(spun);
+    let spun = record(fiber)?;
+    if spun.machine() == NIL {
+        Machine::of(machine)?.state().borrow_mut().fibers.insert(fiber);
+        spun.machine.set(machine);
     }
-    Machine::of(machine)?.state().borrow_mut().fibers.insert(fiber);
-    add_record(machine, fiber)
-}
-
-fn add_record(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
-    let record = new_record(machine, NIL, Uncaught::Keep);
-    value::set_ivar(fiber, record_name(), record)?;
-    typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
+    Ok(spun)
 }
 
 /// The record of any fiber; one that was not spun says itself when it is done.
 fn record(fiber: VALUE) -> Outcome<&'static Spun> {
-    match Spun::of(fiber) {
-        Some(spun) => Ok(spun),
-        None => add_record(NIL, fiber),
+    if let Some(spun) = Spun::of(fiber) {
+        return Ok(spun);
     }
+    let record = new_record(NIL, NIL, Uncaught::Keep);
+    value::set_ivar(fiber, record_name(), record)?;
+    typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
 }
 
 /// Makes a fiber that will run `body`, with its record. It is in the machine's set of fibers
@@ -196,7 +194,7 @@ unsafe extern "C" fn start(
 
 /// Runs a spun fiber's body in the running fiber, and records how it ended.
 pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Outcome {
-    let machine = Machine::any(spun.machine)?;
+    let machine = Machine::any(spun.machine())?;
     // Started by a switch: nobody else may take this turn for theirs.
     let _ = machine.take_turn(of);
     let ended = body();

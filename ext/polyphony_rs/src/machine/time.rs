@@ -52,7 +52,7 @@ fn timeout(this: VALUE, duration: VALUE, exception: VALUE) -> Outcome {
     }
     let seconds = value::seconds(duration)?
         .ok_or_else(|| Raise::type_error("timeout must be a number of seconds"))?;
-    machine.with_timeout(clock::after(seconds), exception, || value::yield_to_block(NIL))
+    machine.with_timeout(clock::after(seconds), exception, value::yield_nothing)
 }
 
 /// Turns of an interval, without drift: each deadline follows from the one before.
@@ -74,7 +74,7 @@ fn periodically(this: VALUE, interval: VALUE) -> Outcome {
             Some(Interruption::Value(_)) => return Ok(NIL),
             Some(Interruption::Raise(raise)) => return Err(raise),
         }
-        value::yield_to_block(NIL)?;
+        value::yield_nothing()?;
     }
 }
 

@@ -293,6 +293,12 @@ pub(crate) fn yield_to_block(value: VALUE) -> Outcome {
     protect(|| unsafe { rb_sys::rb_yield(value) })
 }
 
+/// The same without an argument, as a lambda wants it.
+pub(crate) fn yield_nothing() -> Outcome {
+    // SAFETY: as in `yield_to_block`; no arguments are read.
+    protect(|| unsafe { rb_sys::rb_yield_values2(0, std::ptr::null()) })
+}
+
 pub(crate) fn block_given() -> bool {
     // SAFETY: asked inside a method.
     unsafe { rb_sys::rb_block_given_p() != 0 }
@@ -335,6 +341,12 @@ pub(crate) fn set_ivar(object: VALUE, name: ID, value: VALUE) -> Outcome {
 pub(crate) fn is_defined(constant: &CStr) -> bool {
     // SAFETY: the class is a constant of the VM.
     unsafe { rb_sys::rb_const_defined(rb_sys::rb_cObject, intern(constant)) != 0 }
+}
+
+/// Unwinds with a FrozenError for an object that is frozen.
+pub(crate) fn check_frozen(object: VALUE) {
+    // SAFETY: any value may be asked; the callers own nothing.
+    unsafe { rb_sys::rb_check_frozen(object) };
 }
 
 /// Makes a new instance: `class.new(*args)`.
