@@ -47,6 +47,16 @@ module Bench
     Child.open(command) { |child| child.finish(limit:) }
   end
 
+  # Runs all commands in turn, so many rounds: by name, the results of its rounds.
+  def alternate(commands, rounds, limit: 180)
+    results = commands.transform_values { [] }
+    rounds.times { commands.each { |name, command| results[name] << run_json(command, limit:) } }
+    results
+  end
+
+  # Each round's figure by the other's of the same round: what slows down both counts in neither.
+  def ratios(values, others) = values.zip(others).map { |value, other| value / other }
+
   # The middle value; of two middle ones the mean.
   def median(values)
     sorted = values.sort
@@ -74,6 +84,9 @@ module Bench
   def verdict(value, target, digits = 2)
     format("%.#{digits}f (target %g, %s)", value, target, value <= target ? "met" : "MISSED")
   end
+
+  # The same as a cell of a table, empty where there is no target.
+  def met(value, target) = target && (value <= target ? "met" : "MISSED")
 
   # Options that every benchmark knows, over its own defaults.
   def options(defaults)
