@@ -28,6 +28,11 @@ module Bench
     [RbConfig.ruby, *flags, "-I", LIB, File.join(ROOT, script), *args.map(&:to_s)]
   end
 
+  # Whether this build of the machine has a method: benchmarks also run on older ones.
+  def machine_has?(method)
+    system(RbConfig.ruby, "-I", LIB, "-r", "uringmachine", "-e", "exit UM.method_defined?(:#{method})")
+  end
+
   # The command line of a native program; the first call builds them (seconds when it is done).
   def native(command, *args)
     @native ||= build_native

@@ -20,9 +20,7 @@ module Echo
 
   # What this build can run: an older one has no multishot receive.
   def servers
-    has = "exit UM.method_defined?(:recv_each)"
-    each = system(RbConfig.ruby, "-I", Bench::LIB, "-r", "uringmachine", "-e", has)
-    each ? SERVERS.keys : SERVERS.keys - ["machine recv_each"]
+    Bench.machine_has?(:recv_each) ? SERVERS.keys : SERVERS.keys - ["machine recv_each"]
   end
 
   # One run against a fresh server; the result of the load client, every reply verified. `cpus`
