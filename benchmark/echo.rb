@@ -13,7 +13,7 @@ require_relative "echo/runner"
 chosen = Bench.options(
   rounds: 5, seconds: 2.0, connections: [1, 50, 500], only: Echo::SERVERS.keys
 )
-NAMES = ["native epoll", "native io_uring"] | chosen[:only]
+NAMES = (["native epoll", "native io_uring"] | chosen[:only]) & Echo.servers
 # CPU per request, as a multiple of the better native server.
 TARGETS = { "machine" => { 50 => 1.1, 500 => 1.3 }, "scheduler" => { 50 => 1.25, 500 => 1.7 } }.freeze
 

@@ -28,6 +28,11 @@ module Bench
     [RbConfig.ruby, *flags, "-I", LIB, File.join(ROOT, script), *args.map(&:to_s)]
   end
 
+  # Whether this build of the machine has a method: benchmarks also run on older ones.
+  def machine_has?(method)
+    system(RbConfig.ruby, "-I", LIB, "-r", "uringmachine", "-e", "exit UM.method_defined?(:#{method})")
+  end
+
   # The command line of a native program; the first call builds them (seconds when it is done).
   def native(command, *args)
     @native ||= build_native
@@ -46,6 +51,16 @@ module Bench
   def run_json(command, limit: 180)
     Child.open(command) { |child| child.finish(limit:) }
   end
+
+  # Runs all commands in turn, so many rounds: by name, the results of its rounds.
+  def alternate(commands, rounds, limit: 180)
+    results = commands.transform_values { [] }
+    rounds.times { commands.each { |name, command| results[name] << run_json(command, limit:) } }
+    results
+  end
+
+  # Each round's figure by the other's of the same round: what slows down both counts in neither.
+  def ratios(values, others) = values.zip(others).map { |value, other| value / other }
 
   # The middle value; of two middle ones the mean.
   def median(values)
@@ -74,6 +89,9 @@ module Bench
   def verdict(value, target, digits = 2)
     format("%.#{digits}f (target %g, %s)", value, target, value <= target ? "met" : "MISSED")
   end
+
+  # The same as a cell of a table, empty where there is no target.
+  def met(value, target) = target && (value <= target ? "met" : "MISSED")
 
   # Options that every benchmark knows, over its own defaults.
   def options(defaults)

@@ -18,6 +18,28 @@
 const NOWHERE: u32 = u32::MAX;
 const ARITY: usize = 4;
 
+/// How much longer than asked for a timer may take, as a part of its duration: a 2^7th.
+const SLACK_SHIFT: u32 = 7;
+/// The most that a timer is put off, in nanoseconds (about a millisecond).
+const MAX_SLACK_NS: u64 = 1 << 20;
+
+/// The deadline `duration` after `now`, put off to the next multiple of a power of two that is
+/// small beside the duration. Deadlines of many fibers then fall together, and one wait ends for
+/// all of them: on its own each would cost a trip into the kernel.
+///
+/// ```
+/// use polyphony_core::timer::deadline_after;
+///
+/// assert_eq!(deadline_after(1_000_001, 100), 1_000_101);
+/// assert_eq!(deadline_after(1_000_001, 1_000_000_000) % (1 << 20), 0);
+/// ```
+#[must_use]
+pub fn deadline_after(now: u64, duration: u64) -> u64 {
+    let exact = now.saturating_add(duration);
+    let slack = (duration >> SLACK_SHIFT).clamp(1, MAX_SLACK_NS);
+    exact.checked_next_multiple_of(1 << slack.ilog2()).unwrap_or(exact)
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     deadline: u64,
@@ -166,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn deadlines_of_one_moment_fall_together() {
+        let ms = 1_000_000;
+        let far: std::collections::HashSet<_> =
+            (0..1000).map(|i| deadline_after(i * 1000, 1000 * ms)).collect();
+        assert!(far.len() <= 2, "{far:?}");
+        assert_eq!(deadline_after(u64::MAX, ms), u64::MAX);
+        assert_eq!(deadline_after(7, 0), 7);
+    }
+
+    #[test]
     fn equal_deadlines_fire_first_come_first_served() {
         let mut timers = TimerHeap::default();
         for slot in [5, 2, 9] {
@@ -188,6 +220,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_deadline_is_never_early_and_late_by_a_128th_at_most(now in 0..1u64 << 60, duration in 0..1u64 << 60) {
+            let late = deadline_after(now, duration) - (now + duration);
+            prop_assert!(late <= (duration >> 7).min(1 << 20), "{late}");
+        }
+
         #[test]
         fn behaves_as_a_sorted_list(steps in prop::collection::vec((0u8..3, 0u32..20, 0u64..100), 1..200)) {
             let mut timers = TimerHeap::default();

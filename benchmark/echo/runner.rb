@@ -11,11 +11,17 @@ module Echo
     "native epoll" => -> { Bench.native("echo-epoll") },
     "native io_uring" => -> { Bench.native("echo-uring") },
     "machine" => -> { Bench.ruby("benchmark/echo/machine.rb") },
+    "machine recv_each" => -> { Bench.ruby("benchmark/echo/machine_each.rb") },
     "scheduler" => -> { Bench.ruby("benchmark/echo/scheduler.rb") },
     "threads" => -> { Bench.ruby("benchmark/echo/threads.rb") }
   }.freeze
 
   module_function
+
+  # What this build can run: an older one has no multishot receive.
+  def servers
+    Bench.machine_has?(:recv_each) ? SERVERS.keys : SERVERS.keys - ["machine recv_each"]
+  end
 
   # One run against a fresh server; the result of the load client, every reply verified. `cpus`
   # are the numbers of the CPUs for server and client, nil where the kernel is to choose.

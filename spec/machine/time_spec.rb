@@ -231,7 +231,7 @@ RSpec.describe UM, "time" do
 
     it "is left by a timeout" do
       expect { machine.timeout(0.02, stop) { machine.periodically(0.001) { log << 1 } } }.to raise_error(stop)
-      expect(pending).to eq(0)
+      expect(pending_after_a_turn).to eq(0)
     end
 
     it "makes up for turns that came too late: it doesn't drift" do

@@ -5,7 +5,9 @@
 
 mod echo_epoll;
 mod echo_uring;
+mod files;
 mod load;
+mod messages;
 mod options;
 mod pipes;
 mod stop;
@@ -19,6 +21,7 @@ type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "usage: polyphony-bench COMMAND [--name value ...]
   pipes       --kind pipe|socket --pairs 50 --messages 2000
+  files       --files 50 --messages 200 --directory /tmp
   echo-epoll  --port 0
   echo-uring  --port 0
   load        --port PORT [--connections 50] [--seconds 2] [--requests 0] [--warmup 0.5] [--server-pid 0]";
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let outcome = match command.as_str() {
         "pipes" => Options::parse(words, &["kind", "pairs", "messages"]).and_then(pipes::run),
+        "files" => Options::parse(words, &["files", "messages", "directory"]).and_then(files::run),
         "echo-epoll" => Options::parse(words, &["port"]).and_then(echo_epoll::run),
         "echo-uring" => Options::parse(words, &["port"]).and_then(echo_uring::run),
         "load" => Options::parse(words, load::OPTIONS).and_then(load::run),

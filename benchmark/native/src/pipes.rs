@@ -1,12 +1,10 @@
 //! The raw pair of syscalls under every benchmark of pipes: write and read of 1 KB.
 
+use crate::messages::{MESSAGE_BYTES, messages};
 use crate::{Failure, options::Options, sys};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
-const MESSAGE_BYTES: usize = 1024;
-/// Different messages, taken in turn, so that a lost or swapped one is noticed. A power of two.
-const MESSAGES: usize = 64;
 const WARMUP_ROUNDS: usize = 200;
 
 type Write = fn(RawFd, &[u8]) -> std::io::Result<usize>;
@@ -45,7 +43,7 @@ fn pass(
     let mut buffer = [0; MESSAGE_BYTES];
     for round in 0..rounds {
         for (index, (reader, writer)) in pairs.iter().enumerate() {
-            let message = &messages[(index + round) % MESSAGES];
+            let message = &messages[(index + round) % messages.len()];
             if write(writer.as_raw_fd(), message)? != MESSAGE_BYTES {
                 return Err("short write".into());
             }
@@ -62,16 +60,4 @@ fn pass(
         }
     }
     Ok(())
-}
-
-/// Messages of pseudo-random bytes, no two alike.
-fn messages() -> Vec<[u8; MESSAGE_BYTES]> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..MESSAGES).map(|_| std::array::from_fn(|_| next())).collect()
 }

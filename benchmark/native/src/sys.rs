@@ -3,6 +3,7 @@
 use libc::c_int;
 use std::io::{self, Error};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// The error of the last call where `value` says that there was one.
 fn check(value: isize) -> io::Result<usize> {
@@ -42,6 +43,20 @@ pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
 pub fn read(fd: RawFd, bytes: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are those of one slice.
     check(unsafe { libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()) })
+}
+
+/// One pwrite(2).
+pub fn pwrite(fd: RawFd, bytes: &[u8], offset: usize) -> io::Result<usize> {
+    let offset = libc::off_t::try_from(offset).map_err(Error::other)?;
+    // SAFETY: the pointer and the length are those of one slice.
+    check(unsafe { libc::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), offset) })
+}
+
+/// A file in `directory` that has no name and goes with its descriptor.
+pub fn unnamed_file(directory: &str) -> io::Result<OwnedFd> {
+    let file =
+        std::fs::OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(directory)?;
+    Ok(file.into())
 }
 
 /// One send(2) without SIGPIPE.

@@ -19,9 +19,10 @@ pub(crate) fn coarse() -> u64 {
     read(libc::CLOCK_MONOTONIC_COARSE)
 }
 
-/// The deadline `seconds` from now. Anything beyond a few hundred years is as good as for ever.
+/// The deadline `seconds` from now, or a little later to fall together with others. Anything beyond
+/// a few hundred years is as good as for ever.
 pub(crate) fn after(seconds: f64) -> u64 {
-    now().saturating_add(nanoseconds(seconds))
+    polyphony_core::timer::deadline_after(now(), nanoseconds(seconds))
 }
 
 /// Seconds as nanoseconds: negative and NaN are 0, too many saturate.

@@ -4,17 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use polyphony_core::op::OpKey;
-use rb_sys::{ID, VALUE};
+use rb_sys::VALUE;
 
 use super::Machine;
 use super::queue::Queue;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::guard;
 use crate::ruby::typed::{self, DataType, Typed};
-use crate::ruby::value::{self, is_exception, kind_of};
+use crate::ruby::value::{self, Name, is_exception, kind_of};
 use crate::ruby::{NIL, fiber};
 
 static CLASS: AtomicU64 = AtomicU64::new(0);
+/// The Proc that every spun fiber runs.
+static BODY: AtomicU64 = AtomicU64::new(0);
 
 /// What happens to an exception that ends the fiber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +69,13 @@ impl Typed for Spun {
     }
 }
 
-fn record_name() -> ID {
-    value::intern(c"@__um_spun")
-}
+static RECORD: Name = Name::new(c"@__um_spun");
+static MAILBOX: Name = Name::new(c"@__um_mailbox");
 
 impl Spun {
     /// The record of a fiber, if it was spun.
     pub(crate) fn of(fiber: VALUE) -> Option<&'static Self> {
-        let record = value::ivar(fiber, record_name());
+        let record = value::ivar(fiber, RECORD.id());
         if record == NIL { None } else { typed::get::<Self>(record) }
     }
 
@@ -157,7 +158,7 @@ fn record(fiber: VALUE) -> Outcome<&'static Spun> {
         return Ok(spun);
     }
     let record = new_record(NIL, NIL, Uncaught::Keep);
-    value::set_ivar(fiber, record_name(), record)?;
+    value::set_ivar(fiber, RECORD.id(), record)?;
     typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
 }
 
@@ -171,8 +172,8 @@ pub(super) fn create(
 ) -> Outcome {
     let machine = Machine::of(machine_object)?;
     let record = new_record(machine_object, body, uncaught);
-    let fiber = fiber::new_of(class, Some(start), record)?;
-    value::set_ivar(fiber, record_name(), record)?;
+    let fiber = fiber::new_of(class, BODY.load(Ordering::Relaxed))?;
+    value::set_ivar(fiber, RECORD.id(), record)?;
     machine.state().borrow_mut().fibers.insert(fiber);
     Ok(fiber)
 }
@@ -180,15 +181,16 @@ pub(super) fn create(
 /// The body of every spun fiber.
 unsafe extern "C" fn start(
     argument: VALUE,
-    record: VALUE,
+    _data: VALUE,
     _argc: std::os::raw::c_int,
     _argv: *const VALUE,
     _block: VALUE,
 ) -> VALUE {
     guard(|| {
-        let Some(spun) = typed::get::<Spun>(record) else { return Ok(NIL) };
+        let me = fiber::current();
+        let Some(spun) = Spun::of(me) else { return Ok(NIL) };
         let body = spun.body.get();
-        run(fiber::current(), spun, || fiber::call_proc(body, argument))
+        run(me, spun, || fiber::call_proc(body, argument))
     })
 }
 
@@ -290,13 +292,12 @@ fn done_listeners(this: VALUE) -> Outcome {
 
 /// `Fiber#mailbox`: a queue of its own, made when first asked for.
 fn mailbox(this: VALUE) -> Outcome {
-    let name = value::intern(c"@__um_mailbox");
-    let existing = value::ivar(this, name);
+    let existing = value::ivar(this, MAILBOX.id());
     if existing != NIL {
         return Ok(existing);
     }
     let queue = Queue::create();
-    value::set_ivar(this, name, queue)?;
+    value::set_ivar(this, MAILBOX.id(), queue)?;
     Ok(queue)
 }
 
@@ -309,6 +310,9 @@ pub(super) fn init() {
         rb_sys::rb_gc_register_mark_object(class);
         CLASS.store(class, Ordering::Relaxed);
     }
+    let body = fiber::body(Some(start));
+    typed::keep(body);
+    BODY.store(body, Ordering::Relaxed);
     define(fiber::class(), c"result", method!(result, 0));
     define(fiber::class(), c"done?", method!(done, 0));
     define(fiber::class(), c"done", method!(done, 0));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::{VALUE, rb_block_call_func};
 
-use super::value::truthy;
+use super::value::{Name, truthy};
 use super::{NIL, protect};
 use crate::errors::Outcome;
 
@@ -92,22 +92,18 @@ pub(crate) fn new(body: rb_block_call_func, data: VALUE) -> Outcome {
     protect(|| unsafe { rb_sys::rb_fiber_new(body, data) })
 }
 
-/// The same, of a subclass of Fiber.
-pub(crate) fn new_of(class: VALUE, body: rb_block_call_func, data: VALUE) -> Outcome {
-    if class == self::class() {
-        return new(body, data);
-    }
-    // SAFETY: under protect. The block of `new` becomes the body.
-    protect(|| unsafe {
-        let block = rb_sys::rb_proc_new(body, data);
-        rb_sys::rb_funcall_with_block(
-            class,
-            super::value::intern(c"new"),
-            0,
-            std::ptr::null(),
-            block,
-        )
-    })
+/// A new non-blocking fiber of a class, which runs a Proc. To make the Proc of a native body takes
+/// longer than to call `new`: one for many fibers is best.
+pub(crate) fn new_of(class: VALUE, body: VALUE) -> Outcome {
+    static NEW: Name = Name::new(c"new");
+    // SAFETY: under protect. The Proc becomes the block of `new`.
+    protect(|| unsafe { rb_sys::rb_funcall_with_block(class, NEW.id(), 0, std::ptr::null(), body) })
+}
+
+/// The Proc of a native body.
+pub(crate) fn body(body: rb_block_call_func) -> VALUE {
+    // SAFETY: during initialisation; nil is the callback's argument.
+    unsafe { rb_sys::rb_proc_new(body, NIL) }
 }
 
 /// Calls a Proc with one argument; with none where it is a lambda that takes none.

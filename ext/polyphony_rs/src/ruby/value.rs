@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_long};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::{ID, VALUE, ruby_value_type};
 
@@ -141,6 +142,30 @@ pub(crate) fn int32(value: VALUE, what: &str) -> Outcome<i32> {
 pub(crate) fn intern(name: &CStr) -> ID {
     // SAFETY: a NUL-terminated name.
     unsafe { rb_sys::rb_intern(name.as_ptr()) }
+}
+
+/// A name that is looked up once: interning hashes its text.
+pub(crate) struct Name {
+    text: &'static CStr,
+    id: AtomicU64,
+}
+
+impl Name {
+    pub(crate) const fn new(text: &'static CStr) -> Self {
+        Self { text, id: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn id(&self) -> ID {
+        match self.id.load(Ordering::Relaxed) {
+            // No name has this ID; one that was interned from C never changes.
+            0 => {
+                let id = intern(self.text);
+                self.id.store(id, Ordering::Relaxed);
+                id
+            }
+            id => id,
+        }
+    }
 }
 
 pub(crate) fn symbol(name: &CStr) -> VALUE {

@@ -4,7 +4,7 @@
 
 require "socket"
 require "uringmachine"
-require_relative "common"
+require_relative "../pipes/common"
 
 def send_all(machine, fd, pair, count)
   messages = Pipes.messages(pair)
