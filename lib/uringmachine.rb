@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "set" # Ruby loads it when it is first used, and a trap handler may not load
+
 require_relative "uringmachine/version"
 require_relative "uringmachine/native"
 require_relative "uringmachine/pending"

@@ -85,6 +85,11 @@ impl Ring {
         self.io.submission().len()
     }
 
+    /// Whether the kernel holds completions that the queue had no room for, until the next enter.
+    pub fn has_overflowed(&mut self) -> bool {
+        self.io.submission().cq_overflow()
+    }
+
     /// Whether there is no room for another SQE.
     pub fn is_full(&mut self) -> bool {
         self.io.submission().is_full()

@@ -1,0 +1,103 @@
+//! Entering the kernel, and taking in what it and others have done.
+
+use std::io;
+
+use super::{Driver, Sink};
+use crate::op::{self, Completion, OpKey};
+use crate::ring::Cqe;
+use crate::ring::wake::Waker;
+
+impl<T> Driver<T> {
+    /// Hands queued SQEs to the kernel and lets it post what is ready, without waiting and only
+    /// if there is something to gain.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn enter(&mut self) -> io::Result<()> {
+        if self.ring.wants_enter() { self.hand_over().map(drop) } else { Ok(()) }
+    }
+
+    /// Hands queued SQEs to the kernel; how many it took.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn submit_queued(&mut self) -> io::Result<usize> {
+        if self.ring.queued() == 0 { Ok(0) } else { self.hand_over() }
+    }
+
+    pub(super) fn hand_over(&mut self) -> io::Result<usize> {
+        self.queued_ops = 0;
+        self.ring.submit()
+    }
+
+    /// Takes what has completed and what workers reported.
+    pub fn drain(&mut self, sink: &mut impl Sink<T>) {
+        self.given_up = 0;
+        let Self { ring, ops, pool, timers, waker, wake_armed, .. } = self;
+        let mut ran_out = false;
+        let mut crowded = Vec::new();
+        let mut take_in = |cqe: Cqe| match cqe.user_data {
+            op::IGNORED => {}
+            op::WAKE => {
+                waker.iter().for_each(Waker::reset);
+                *wake_armed = cqe.more();
+            }
+            user_data => {
+                let key = OpKey::from_user_data(user_data);
+                let Cqe { result, flags, .. } = cqe;
+                let segment = pool.as_mut().and_then(|pool| pool.take_in(result, flags));
+                ran_out |= result == -libc::ENOBUFS && ops.takes_buffers(key);
+                let todo = ops.complete(key, Completion { result, flags, segment });
+                if segment.is_some() && ops.is_crowded(key) {
+                    crowded.push(key);
+                }
+                match todo {
+                    op::Todo::Wake => sink.wake(key),
+                    op::Todo::Freed(data) => {
+                        timers.cancel(key.index());
+                        if let Some(data) = data {
+                            sink.freed(data);
+                        }
+                    }
+                    op::Todo::Nothing | op::Todo::AskCancel => {}
+                }
+            }
+        };
+        ring.drain(&mut take_in);
+        // The kernel has more than the queue could hold. An error comes up at the next wait again.
+        while ring.has_overflowed() && ring.submit().is_ok() {
+            ring.drain(&mut take_in);
+        }
+        // Their waiters start them again when they have caught up.
+        crowded.into_iter().for_each(|key| self.cancel(key, sink));
+        self.release_unclaimed();
+        if let Some(pool) = &mut self.pool {
+            if ran_out {
+                pool.ran_out();
+            }
+            pool.refill();
+        }
+        for (key, result) in self.inbox.take() {
+            self.complete_local(key, result, sink);
+        }
+        match self.unsent_cancels.pop_front() {
+            Some(key) if self.ops.is_running(key) => self.ask_cancel(key),
+            _ => {}
+        }
+    }
+
+    /// Ends what is due at `now`.
+    pub fn expire(&mut self, now: u64, sink: &mut impl Sink<T>) {
+        while let Some(slot) = self.timers.pop_expired(now) {
+            if let Some((key, todo)) = self.ops.expire(slot) {
+                self.carry_out(key, todo, sink);
+            }
+        }
+    }
+
+    /// The nearest deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.next_deadline()
+    }
+}
