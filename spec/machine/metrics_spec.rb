@@ -146,4 +146,14 @@ RSpec.describe UM, "metrics" do
     own = machine
     expect(Thread.new { own.metrics[:ops_pending] }.value).to eq(0)
   end
+
+  it "counts nothing as pending after one look, also when the completion queue had overflowed" do
+    small = UM.new(size: 1)
+    20.times do
+      UM.pipe.each { |fd| small.close_async(fd) && small.submit }
+    end
+    small.test_mode = true
+    small.snooze
+    expect(small.metrics[:ops_pending]).to eq(0)
+  end
 end

@@ -23,7 +23,7 @@ use crate::ruby::method::guard;
 use crate::ruby::{NIL, fiber, typed};
 
 /// Most starters of a machine: fibers with a starter behind them, at one time.
-const MAX_STARTERS: usize = 1024;
+const MAX_STARTERS: usize = 128;
 
 /// The starters of a machine.
 #[derive(Default)]
