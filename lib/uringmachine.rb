@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-require "set" # Ruby loads it when it is first used, and a trap handler may not load
+# Ruby would load it when it is first used, and a trap handler can't load anything.
+require "set" # rubocop:disable Lint/RedundantRequireStatement
 
 require_relative "uringmachine/version"
 require_relative "uringmachine/native"
