@@ -108,4 +108,16 @@ RSpec.describe UM, "pending" do
       expect(Class.new(described_class).allocate.inspect).to include("(uninitialized)")
     end
   end
+
+  it "works in a trap handler" do
+    outcome = ruby_program(<<~RUBY)
+      require "uringmachine"
+      machine = UM.new
+      machine.spin { machine.sleep(60) }
+      trap(:USR1) { puts machine.inspect.lines.size, machine.pending.map(&:op).inspect }
+      machine.snooze
+      Process.kill(:USR1, Process.pid)
+    RUBY
+    expect(outcome.stdout).to eq("2\n[:sleep]\n"), outcome.inspect
+  end
 end
