@@ -155,7 +155,7 @@ impl<T> Driver<T> {
     }
 
     /// Counts an op that was done without the ring.
-    pub fn count_direct_op(&mut self) {
+    pub fn count_op(&mut self) {
         self.total_ops += 1;
     }
 

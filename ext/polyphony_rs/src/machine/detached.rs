@@ -1,13 +1,13 @@
 //! `close_async`, `shutdown_async` and `write_async`: ops that nobody waits for. They are queued
 //! only, and begin when the machine next submits; their errors are lost.
 
-use polyphony_core::op::{Close, Shutdown, Write, WriteAsync};
+use polyphony_core::op::{Close, Shutdown, WriteAsync};
 use rb_sys::VALUE;
 
-use super::files::{fd_of, file_offset, optional_length};
+use super::files::fd_of;
 use super::{Machine, State};
 use crate::errors::Outcome;
-use crate::ruby::buffer::{self, Loan};
+use crate::ruby::buffer::Loan;
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::value;
 
@@ -35,19 +35,10 @@ fn shutdown_async(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
 
 /// `write_async(fd, buffer, len = nil, file_offset = nil)`: the buffer.
 fn write_async(this: VALUE, args: Args) -> Outcome {
-    let args = args.expect(2, 4)?;
     let machine = Machine::of(this)?;
-    let fd = fd_of(args.get(0))?;
-    let len = optional_length(args.get(2))?;
-    let offset = file_offset(args.get(3))?;
-    let source = buffer::lend_source(args.get(1), len)?;
-    if source.is_empty() {
-        source.release();
-        return Ok(args.get(1));
+    if let Some(key) = machine.submit_write(args, WriteAsync)? {
+        machine.detach(key);
     }
-    let op = |ptr, len| WriteAsync(Write { fd, ptr, len, offset });
-    let key = machine.submit_source(source, op)?;
-    machine.detach(key);
     Ok(args.get(1))
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{Fsync, Open, Read, Write};
+use polyphony_core::op::{Fsync, Op, OpKey, Open, Read, Write};
 use rb_sys::VALUE;
 
 use super::{Machine, OnInterrupt, State, Waited};
@@ -55,11 +55,7 @@ pub(crate) fn op_len(len: usize) -> u32 {
 impl Machine {
     /// Waits for an op that fills `target`: the number of bytes. What had come in when the wait
     /// was interrupted is in the buffer all the same.
-    pub(crate) fn conclude_target(
-        &self,
-        key: polyphony_core::op::OpKey,
-        target: Target,
-    ) -> Outcome {
+    pub(crate) fn conclude_target(&self, key: OpKey, target: Target) -> Outcome {
         match self.wait_for(key, OnInterrupt::AwaitCancel) {
             Waited::Done(result) => {
                 let count = check(result)?;
@@ -82,7 +78,7 @@ impl Machine {
         {
             let State { driver, queues, .. } = &mut *self.state().borrow_mut();
             driver.cancel_fd(fd, queues)?;
-            driver.count_direct_op();
+            driver.count_op();
         }
         polyphony_core::sys::close(fd).map_err(Raise::Errno)
     }
@@ -140,20 +136,35 @@ fn read(this: VALUE, args: Args) -> Outcome {
     machine.conclude_target(key, target)
 }
 
+impl Machine {
+    /// Queues what `(fd, buffer, len = nil, file_offset = nil)` asks to be written, as the op that
+    /// `wrap` makes of it. Nothing where there are no bytes.
+    pub(super) fn submit_write<O: Op>(
+        &self,
+        args: Args,
+        wrap: impl FnOnce(Write) -> O,
+    ) -> Outcome<Option<OpKey>> {
+        let args = args.expect(2, 4)?;
+        let fd = fd_of(args.get(0))?;
+        let len = optional_length(args.get(2))?;
+        let offset = file_offset(args.get(3))?;
+        let source = buffer::lend_source(args.get(1), len)?;
+        if source.is_empty() {
+            source.release();
+            return Ok(None);
+        }
+        let op = |ptr, len| wrap(Write { fd, ptr, len, offset });
+        self.submit_source(source, op).map(Some)
+    }
+}
+
 /// `write(fd, buffer, len = nil, file_offset = nil)`
 fn write(this: VALUE, args: Args) -> Outcome {
-    let args = args.expect(2, 4)?;
     let machine = Machine::of(this)?;
-    let fd = fd_of(args.get(0))?;
-    let len = optional_length(args.get(2))?;
-    let offset = file_offset(args.get(3))?;
-    let source = buffer::lend_source(args.get(1), len)?;
-    if source.is_empty() {
-        source.release();
-        return Ok(value::integer(0));
+    match machine.submit_write(args, |write| write)? {
+        Some(key) => machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno),
+        None => Ok(value::integer(0)),
     }
-    let key = machine.submit_source(source, |ptr, len| Write { fd, ptr, len, offset })?;
-    machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
 }
 
 /// `fsync(fd)`: 0.

@@ -41,7 +41,7 @@ fn inotify_get_events(this: VALUE, fd: VALUE) -> Outcome {
             match inotify::read(fd, &mut buffer) {
                 Ok(count) => {
                     if !waited {
-                        machine.count_direct_op();
+                        machine.count_op();
                     }
                     return hashes(inotify::events(&buffer[..count]));
                 }

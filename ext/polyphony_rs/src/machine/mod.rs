@@ -504,20 +504,16 @@ impl Machine {
         &self.state
     }
 
-    /// Counts a wait that the kernel knows nothing of as the op that it stands for.
-    pub(crate) fn count_op(&self) {
-        self.count_direct_op();
-    }
-
     /// Whether the thread that runs the machine's fibers is alive, in this process. Calls Ruby.
     fn has_thread(&self) -> bool {
         let alive = || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy);
         self.survives_fork() && (self.thread == thread::current() || alive())
     }
 
-    /// Counts an op that was done by a plain syscall.
-    pub(crate) fn count_direct_op(&self) {
-        self.state.borrow_mut().driver.count_direct_op();
+    /// Counts as an op what the ring doesn't see: a plain syscall, a wait for time or for another
+    /// fiber.
+    pub(crate) fn count_op(&self) {
+        self.state.borrow_mut().driver.count_op();
     }
 
     /// The fiber that interrupts, `exit` and signals are delivered to.

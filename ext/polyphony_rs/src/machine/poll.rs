@@ -61,7 +61,7 @@ impl Machine {
     ) -> Outcome<Readiness> {
         let ready = ready_now(interests)?;
         if ready.iter().any(|events| *events != 0) {
-            self.count_direct_op();
+            self.count_op();
             return Ok(Readiness::Ready(ready));
         }
         let mut keys: Vec<OpKey> = Vec::with_capacity(interests.len());

@@ -63,7 +63,7 @@ impl Machine {
     fn child_change(&self, whom: Whom, options: i32) -> Outcome<Found> {
         let mut change = child::look(whom, options)?;
         if change.pid != 0 || options & libc::WNOHANG != 0 {
-            self.count_direct_op();
+            self.count_op();
             return Ok(Found::Change(change));
         }
         while change.pid == 0 {

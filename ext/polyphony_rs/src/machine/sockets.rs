@@ -29,7 +29,7 @@ fn address(machine: &Machine, host: VALUE, port: VALUE) -> Outcome<ControlFlow<V
 
 /// A syscall that can't wait, counted as an op.
 pub(super) fn counted(machine: &Machine, result: Result<i32, i32>) -> Outcome<i32> {
-    machine.count_direct_op();
+    machine.count_op();
     Ok(result?)
 }
 

@@ -85,7 +85,7 @@ impl Transfer {
         self.finished = true;
         let passes_on = self.half_close && self.pump.source_ended();
         if passes_on && sys::is_socket(self.from.fd) && sys::is_socket(self.to.fd) {
-            machine.count_direct_op();
+            machine.count_op();
             match net::shutdown(self.to.fd, libc::SHUT_WR) {
                 // The other side is gone already, or it is no connection.
                 Ok(_) | Err(libc::ENOTCONN | libc::EOPNOTSUPP) => {}
@@ -132,7 +132,7 @@ impl Transfer {
         };
         if end.direct {
             let moved = sys::splice_now(from, to, len);
-            machine.count_direct_op();
+            machine.count_op();
             let progress = moved.is_ok();
             self.report(machine, side, moved)?;
             return Ok(progress);

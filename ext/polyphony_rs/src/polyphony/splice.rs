@@ -74,7 +74,7 @@ fn splice_once(machine: &Machine, from: &End, to: &End, len: u64) -> Outcome<u64
     let mut direct = from.direct && to.direct;
     loop {
         let moved = if direct {
-            machine.count_direct_op();
+            machine.count_op();
             sys::splice_now(from.fd, to.fd, len)
         } else {
             splice_by_ring(machine, from.fd, to.fd, len)?

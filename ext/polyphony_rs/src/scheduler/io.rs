@@ -119,7 +119,7 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
     // SAFETY: the buffer has that many bytes.
     let read = unsafe { sys::read_now(request.fd, piece.ptr, piece.len) };
     piece.loan.release();
-    machine.count_direct_op();
+    machine.count_op();
     match read {
         Ok(read) => count(read).map(Some),
         // A file that can't tell doesn't wait for anybody but its disk.
@@ -199,7 +199,7 @@ fn write(this: VALUE, request: &Request) -> Outcome {
             let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
             if let Ok(written) = written {
                 piece.loan.release();
-                machine.count_direct_op();
+                machine.count_op();
                 done += written;
                 if done >= request.minimum {
                     return count(done);
@@ -291,7 +291,7 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
     if timeout == Some(0.0) {
         let mut fds = [libc::pollfd { fd, events, revents: 0 }];
         polyphony_core::net::poll_now(&mut fds)?;
-        machine.count_direct_op();
+        machine.count_op();
         return Ok(ready_events(i32::from(fds[0].revents), wanted));
     }
     let ready = machine.wait_for_events(fd, events, timeout.map(clock::after))?;
