@@ -155,7 +155,7 @@ class UringMachine
       machine.join(actor)
     rescue Exception => e # rubocop:disable Lint/RescueException
       # Whatever kept it from starting is for the one who waits for it.
-      actor ? raise : Thread.current.machine.push(started, e)
+      actor ? raise : creator.push(started, e)
     end
   end
 end

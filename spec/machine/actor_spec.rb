@@ -66,7 +66,7 @@ RSpec.describe "UringMachine actors" do
         expect(events).to eq([:teardown])
       end
 
-      it "turns away callers whose call it has not answered when it ends", :gc do
+      it "turns away callers whose call it has not answered when it ends" do
         its_machine = machine if how == :spin_actor
         call = -> { actor.call(Fiber.current.mailbox, :wait, its_machine) }
         calls = Array.new(3) { machine.spin { error_of(&call) } }

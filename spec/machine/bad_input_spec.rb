@@ -313,4 +313,18 @@ RSpec.describe UM, "bad input" do
     own = machine
     expect { Marshal.dump(own) }.to raise_error(TypeError)
   end
+
+  it "such as a number that no descriptor has costs no memory" do
+    outcome = ruby_program(<<~RUBY)
+      require "uringmachine"
+      machine = UM.new
+      Process.setrlimit(:AS, 4 << 30)
+      2.times do
+        machine.read((2**31) - 1, +"", 1)
+      rescue Errno::EBADF
+        puts "EBADF"
+      end
+    RUBY
+    expect([outcome.stdout, outcome.status.exitstatus]).to eq(["EBADF\n" * 2, 0]), outcome.inspect
+  end
 end

@@ -75,11 +75,21 @@ RSpec.describe UM, "operations that nobody waits for" do
   describe "#shutdown_async" do
     let(:ends) { socketpair }
 
-    it "gives the descriptor, and shuts it down when the machine submits" do
+    it "gives the descriptor, and shuts the socket down" do
       expect(machine.shutdown_async(writer, Socket::SHUT_WR)).to eq(writer)
-      expect(machine.metrics[:ops_unsubmitted]).to eq(1)
       expect(soon { machine.recv(reader, buffer, 1, 0) }).to eq(0)
       expect { machine.send(writer, "x", -1, 0) }.to raise_error(Errno::EPIPE)
+    end
+
+    %i[close close_async].each do |close|
+      it "ends accept_each also when #{close} comes right behind it" do
+        server, = listener
+        descriptors.delete(server)
+        fiber = parked { machine.accept_each(server) { nil } }
+        machine.shutdown_async(server, Socket::SHUT_RDWR)
+        machine.__send__(close, server)
+        expect(soon { machine.join(fiber) }).to be_nil
+      end
     end
 
     it "loses its errors" do

@@ -11,7 +11,7 @@ RSpec.describe Fiber, "with a machine" do
   def items = Array.new(queue.count) { machine.shift(queue) }
 
   describe "#mailbox" do
-    it "is one queue for each fiber", :gc do
+    it "is one queue for each fiber" do
       fiber = machine.spin { machine.shift(described_class.current.mailbox) }
       expect(fiber.mailbox).to be_a(UM::Queue).and be(fiber.mailbox)
       expect(fiber.mailbox).not_to be(described_class.current.mailbox)
@@ -39,7 +39,7 @@ RSpec.describe Fiber, "with a machine" do
   end
 
   describe "#add_done_listener" do
-    it "gives the fiber to the queue when it ends, by a value or by an exception", :gc do
+    it "gives the fiber to the queue when it ends, by a value or by an exception" do
       fibers = [machine.spin { 1 }, machine.spin { raise stop }, parked { machine.sleep(0) }]
       fibers.each { |fiber| expect(fiber.add_done_listener(queue)).to be(fiber) }
       machine.terminate(fibers.last)

@@ -66,7 +66,7 @@ RSpec.describe UM, "#file_watch" do
     expect(events(2).map(&:last).uniq).to eq(["a/b/.hidden/file"])
   end
 
-  it "follows a new folder once its event was yielded", :gc do
+  it "follows a new folder once its event was yielded" do
     paths = []
     parked do
       machine.file_watch(root, UM::IN_CREATE) do |event|

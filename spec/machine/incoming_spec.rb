@@ -460,4 +460,36 @@ RSpec.describe UM, "what comes in" do
       end
     end
   end
+
+  # Between two of these the loop has no op that closing could cancel.
+  it "ends when the descriptor was closed in the block, whoever has its number now" do
+    chunks = []
+    fd = machine.open(file("1" * 100_000), File::RDONLY)
+    File.binwrite(other = "#{file}.other", "2" * 100_000)
+    again = nil
+    expect do
+      machine.read_each(fd) do |chunk|
+        chunks << chunk[0]
+        machine.close(fd)
+        again = keep(machine.open(other, File::RDONLY))
+      end
+    end.to raise_error(Errno::EBADF)
+    expect([chunks, again]).to eq([["1"], fd])
+  end
+
+  it "ends when a datagram socket was closed in the block, whoever has its number now" do
+    one, other = UM.socketpair(Socket::AF_UNIX, Socket::SOCK_DGRAM, 0)
+    keep(other)
+    machine.send(other, "x", 1, 0)
+    chunks = []
+    expect do
+      machine.recv_each(one, 0) do |chunk|
+        chunks << chunk
+        machine.close(one)
+        mine, theirs = UM.socketpair(Socket::AF_UNIX, Socket::SOCK_DGRAM, 0).each { |fd| keep(fd) }
+        machine.send(theirs, "not for you", -1, 0) && mine
+      end
+    end.to raise_error(Errno::EBADF)
+    expect(chunks).to eq(["x"])
+  end
 end

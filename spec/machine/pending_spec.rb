@@ -12,7 +12,7 @@ RSpec.describe UM, "pending" do
     expect([machine.pending, machine.pending_fibers]).to eq([[], Set[]])
   end
 
-  it "names what each fiber waits for", :gc do
+  it "names what each fiber waits for" do
     reader, = pipe
     one, = socketpair
     queue = UM::Queue.new
@@ -90,7 +90,7 @@ RSpec.describe UM, "pending" do
   end
 
   describe "in inspect" do
-    it "is a line for each, below the figures", :gc do
+    it "is a line for each, below the figures" do
       parked { machine.yield }
       parked { machine.sleep(0) }
       head, *lines = machine.inspect.lines

@@ -90,9 +90,9 @@ RSpec.describe UM, "vectored writing" do
       end
 
       it "refuses what is no descriptor, or nothing at all" do
-        ["1", nil, $stdout, 2**70].each { |bad| expect { put(bad, "x") }.to raise_error(TypeError) }
+        ["1", nil, $stdout].each { |bad| expect { put(bad, "x") }.to raise_error(TypeError) }
         expect { put }.to raise_error(ArgumentError, /given 0, expected 1\+/)
-        expect { put(2**40, "x") }.to raise_error(RangeError)
+        [2**40, 2**70].each { |bad| expect { put(bad, "x") }.to raise_error(RangeError) }
       end
 
       it "raises EBADF for no descriptor, and gives the buffers back" do
@@ -175,7 +175,7 @@ RSpec.describe UM, "vectored writing" do
     it "refuses offsets that there can't be" do
       machine.open(path, File::WRONLY) do |fd|
         expect { machine.writev(fd, "x", -2) }.to raise_error(ArgumentError)
-        expect { machine.writev(fd, "x", 2**70) }.to raise_error(TypeError)
+        expect { machine.writev(fd, "x", 2**70) }.to raise_error(RangeError)
       end
       expect(File.read(path)).to eq("0123456789")
     end

@@ -38,6 +38,9 @@ pub struct Driver<T> {
     timers: crate::timer::TimerHeap,
     /// `None`: the ring is closed.
     waker: Option<Waker>,
+    // Copies, as the ring may be closed before the driver is dropped.
+    capabilities: Capabilities,
+    sqpoll: bool,
     wake_armed: bool,
     inbox: Arc<Inbox>,
     sidecar: Option<Sidecar>,
@@ -70,6 +73,8 @@ impl<T> Driver<T> {
         let waker = Waker::new()
             .map_err(|error| SetupError::diagnose(error.raw_os_error().unwrap_or(0)))?;
         Ok(Self {
+            capabilities: *ring.capabilities(),
+            sqpoll: ring.is_sqpoll(),
             ring: ManuallyDrop::new(ring),
             ops: OpTable::default(),
             pool: None,
@@ -105,7 +110,7 @@ impl<T> Driver<T> {
     /// What this kernel can do.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
-        self.ring.capabilities()
+        &self.capabilities
     }
 
     /// The ops in flight.
@@ -167,7 +172,7 @@ impl<T> Driver<T> {
     /// Whether a kernel thread takes SQEs by itself.
     #[must_use]
     pub fn is_sqpoll(&self) -> bool {
-        self.ring.is_sqpoll()
+        self.sqpoll
     }
 }
 

@@ -48,7 +48,7 @@ impl<T> Driver<T> {
                 let segment = pool.as_mut().and_then(|pool| pool.take_in(result, flags));
                 ran_out |= result == -libc::ENOBUFS && ops.takes_buffers(key);
                 let todo = ops.complete(key, Completion { result, flags, segment });
-                if segment.is_some() && ops.is_crowded(key) {
+                if cqe.more() && ops.is_crowded(key) {
                     crowded.push(key);
                 }
                 match todo {
@@ -80,9 +80,10 @@ impl<T> Driver<T> {
         for (key, result) in self.inbox.take() {
             self.complete_local(key, result, sink);
         }
-        match self.unsent_cancels.pop_front() {
-            Some(key) if self.ops.is_running(key) => self.ask_cancel(key),
-            _ => {}
+        for key in std::mem::take(&mut self.unsent_cancels) {
+            if self.ops.is_running(key) {
+                self.ask_cancel(key);
+            }
         }
     }
 

@@ -158,6 +158,7 @@ impl<T> Driver<T> {
     /// As [`Driver::cancel_fd`], for a descriptor that an op queued next is going to close.
     /// Whether there is anything on it.
     pub fn queue_cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> bool {
+        self.ops.note_close(fd);
         let keys = self.ops.on_fd(fd);
         for key in &keys {
             if !self.ops.survives_close(*key) {

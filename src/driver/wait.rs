@@ -42,7 +42,13 @@ impl<T> Driver<T> {
         if let (None, Some(wakes)) = (&self.sidecar, &self.waker) {
             let completions = Waker::new()?;
             self.ring.signal(Some(&completions))?;
-            self.sidecar = Some(Sidecar::start(completions, wakes.clone())?);
+            match Sidecar::start(completions, wakes.clone()) {
+                Ok(sidecar) => self.sidecar = Some(sidecar),
+                Err(error) => {
+                    self.ring.signal(None)?;
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }

@@ -294,7 +294,7 @@ impl<T> OpTable<T> {
     pub(crate) fn is_crowded(&self, key: OpKey) -> bool {
         let crowded = |slot: &Slot<T>| {
             slot.state == Some(State::Submitted)
-                && slot.discard == Discard::ReturnBuffer
+                && slot.discard != Discard::Nothing
                 && slot.more.len() >= BACKLOG
         };
         self.slot(key).is_some_and(crowded)
@@ -317,6 +317,17 @@ impl<T> OpTable<T> {
     pub(crate) fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
         let key = |index| OpKey { index, generation: self.slots[index as usize].generation };
         self.on_fd.slots(fd).map(key).collect()
+    }
+
+    /// The descriptor is about to be closed.
+    pub(crate) fn note_close(&mut self, fd: RawFd) {
+        self.on_fd.closed(fd);
+    }
+
+    /// How often the descriptor was closed since it had its first op.
+    #[must_use]
+    pub fn closes(&self, fd: RawFd) -> u32 {
+        self.on_fd.closes(fd)
     }
 
     /// Whether the op goes on when its descriptor is closed.

@@ -1,7 +1,8 @@
-//! `close_async`, `shutdown_async` and `write_async`: ops that nobody waits for. They are queued
-//! only, and begin when the machine next submits; their errors are lost.
+//! `close_async`, `shutdown_async` and `write_async`, which nobody waits for. Ops are queued only,
+//! and begin when the machine next submits; errors are lost.
 
-use polyphony_core::op::{Close, Shutdown, WriteAsync};
+use polyphony_core::net;
+use polyphony_core::op::{Close, WriteAsync};
 use rb_sys::VALUE;
 
 use super::files::fd_of;
@@ -24,12 +25,14 @@ fn close_async(this: VALUE, fd: VALUE) -> Outcome {
     Ok(fd)
 }
 
-/// `shutdown_async(fd, how)`: the descriptor.
+/// `shutdown_async(fd, how)`: the descriptor. Done at once, as it never waits: the ring's operation
+/// runs on a worker of the kernel, and may find another file behind a number that was closed since.
 fn shutdown_async(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
-    let op = Shutdown { fd: fd_of(fd)?, how: value::int32(how, "how")? };
-    // SAFETY: the op points to nothing.
-    unsafe { machine.submit_detached(op, Loan::NONE) }?;
+    let (socket, how) = (fd_of(fd)?, value::int32(how, "how")?);
+    machine.count_op();
+    // Errors are lost, as those of all that nobody waits for.
+    let _ = net::shutdown(socket, how);
     Ok(fd)
 }
 

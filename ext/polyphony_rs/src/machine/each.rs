@@ -2,6 +2,7 @@
 //! them for a reason of its own, and single ones where there is no multishot.
 
 use std::ops::ControlFlow;
+use std::os::fd::RawFd;
 
 use polyphony_core::op::{Completion, Op, OpKey, Progress};
 use rb_sys::VALUE;
@@ -44,19 +45,27 @@ enum Next {
     Interrupted(VALUE),
 }
 
-/// Calls `turn`, which starts an op and waits for its end, until the loop's own: nil, or the
-/// value that it was interrupted with.
-pub(super) fn until_done(mut turn: impl FnMut() -> Outcome<Ended>) -> Outcome {
-    loop {
-        match turn()? {
-            Ended::ByKernel => {}
-            Ended::Done => return Ok(NIL),
-            Ended::Interrupted(value) => return Ok(value),
-        }
-    }
-}
-
 impl Machine {
+    /// Calls `turn`, which starts an op on the descriptor and waits for its end, until the loop's
+    /// own: nil, or the value that it was interrupted with. EBADF once the descriptor was closed:
+    /// its number may be another file's by then.
+    pub(super) fn until_done(
+        &self,
+        fd: RawFd,
+        mut turn: impl FnMut() -> Outcome<Ended>,
+    ) -> Outcome {
+        let closes = || self.state.borrow().driver.ops().closes(fd);
+        let before = closes();
+        while closes() == before {
+            match turn()? {
+                Ended::ByKernel => {}
+                Ended::Done => return Ok(NIL),
+                Ended::Interrupted(value) => return Ok(value),
+            }
+        }
+        Err(Raise::Errno(libc::EBADF))
+    }
+
     /// Starts an op and calls `each` with its results until it is over. However that comes about,
     /// the kernel has let go of it afterwards, and results that `each` hasn't got are discarded.
     ///

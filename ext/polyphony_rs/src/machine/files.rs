@@ -22,8 +22,7 @@ pub(crate) fn fd_of(argument: VALUE) -> Outcome<RawFd> {
 
 /// A byte count that must not be negative.
 pub(crate) fn length(argument: VALUE, what: &str) -> Outcome<usize> {
-    let number = value::fixnum(argument)
-        .ok_or_else(|| Raise::type_error(format!("{what} must be an Integer")))?;
+    let number = value::int64(argument, what)?;
     usize::try_from(number)
         .map_err(|_| Raise::argument_error(format!("{what} must not be negative: {number}")))
 }

@@ -17,7 +17,7 @@ use polyphony_core::op::{Completion, Poll, Read, ReadMultishot, Recv, RecvMultis
 use polyphony_core::source::Source;
 use rb_sys::VALUE;
 
-use super::each::{Ended, Flow, Strays, go_on_after_yield, until_done};
+use super::each::{Ended, Flow, Strays, go_on_after_yield};
 use super::files::{CURRENT_POSITION, fd_of, op_len};
 use super::{Machine, sockets};
 use crate::errors::{Outcome, Raise, check};
@@ -153,7 +153,7 @@ impl Machine {
     }
 
     fn each_incoming(&self, incoming: Incoming) -> Outcome {
-        until_done(|| incoming.turn(self))
+        self.until_done(incoming.fd, || incoming.turn(self))
     }
 }
 

@@ -7,7 +7,7 @@ use polyphony_core::net::{self, SockAddr};
 use polyphony_core::op::{Accept, AcceptMultishot, Completion, Connect, Recv, Send};
 use rb_sys::VALUE;
 
-use super::each::{Strays, until_done};
+use super::each::Strays;
 use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
 use super::hosts::port_of;
 use super::queue::Queue;
@@ -122,7 +122,7 @@ impl Machine {
         };
         // SAFETY: the op points to nothing. Connections that were accepted and not handed out are
         // closed.
-        until_done(|| unsafe { self.each_result(op, Loan::NONE, strays, &mut each) })
+        self.until_done(op.fd, || unsafe { self.each_result(op, Loan::NONE, strays, &mut each) })
     }
 }
 

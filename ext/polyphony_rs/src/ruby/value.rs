@@ -131,9 +131,7 @@ pub(crate) fn seconds(value: VALUE) -> Outcome<Option<f64>> {
 
 /// An Integer that fits an `i32`; TypeError or RangeError otherwise.
 pub(crate) fn int32(value: VALUE, what: &str) -> Outcome<i32> {
-    let Some(number) = fixnum(value) else {
-        return Err(Raise::type_error(format!("{what} must be an Integer")));
-    };
+    let number = int64(value, what)?;
     i32::try_from(number)
         .map_err(|_| Raise::range_error(format!("{what} {number} is out of range")))
 }
@@ -387,7 +385,11 @@ pub(crate) fn responds_to(object: VALUE, method: &CStr) -> bool {
     answer.is_ok_and(truthy)
 }
 
-/// An Integer of any size as an `i64`; TypeError or RangeError otherwise.
+/// An Integer of up to 63 bits; TypeError for anything else, RangeError for a larger one.
 pub(crate) fn int64(value: VALUE, what: &str) -> Outcome<i64> {
-    fixnum(value).ok_or_else(|| Raise::type_error(format!("{what} must be an Integer")))
+    match fixnum(value) {
+        Some(number) => Ok(number),
+        None if is_integer(value) => Err(Raise::range_error(format!("{what} is out of range"))),
+        None => Err(Raise::type_error(format!("{what} must be an Integer"))),
+    }
 }
