@@ -464,8 +464,9 @@ RSpec.describe UM, "what comes in" do
   # Between two of these the loop has no op that closing could cancel.
   it "ends when the descriptor was closed in the block, whoever has its number now" do
     chunks = []
-    fd = machine.open(file("1" * 100_000), File::RDONLY)
-    File.binwrite(other = "#{file}.other", "2" * 100_000)
+    path = file("1" * 100_000)
+    File.binwrite(other = "#{path}.other", "2" * 100_000)
+    fd = machine.open(path, File::RDONLY)
     again = nil
     expect do
       machine.read_each(fd) do |chunk|
