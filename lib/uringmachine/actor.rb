@@ -22,9 +22,9 @@ class UringMachine
     # Ends an actor. Not a StandardError, so that no plain `rescue` catches it.
     class Stop < Exception; end # rubocop:disable Lint/InheritException
 
-    # What a call's method has raised, on its way to the caller.
-    Failure = Data.define(:exception)
-    private_constant :Failure
+    # How a call has ended, on its way to the caller.
+    Answer = Data.define(:call, :value, :error)
+    private_constant :Answer
 
     # Sends a message and waits for the answer.
     # @param mailbox [UringMachine::Queue] where the answer is to go
@@ -33,11 +33,17 @@ class UringMachine
     # @raise what the method raises; {UringMachine::Error} where the actor has ended, or ends before
     #   it answers
     def call(mailbox, method, *args, **options)
-      deliver(mailbox, method, args, options)
-      answer = waiting_machine.shift(mailbox)
-      Kernel.raise(answer.exception) if answer.is_a?(Failure)
+      Kernel.raise(TypeError, "mailbox must be a UringMachine::Queue") unless mailbox.is_a?(Queue)
 
-      answer
+      call = Object.new
+      deliver([mailbox, call], method, args, options)
+      answer = waiting_machine.shift(mailbox)
+      # An answer to a call that was interrupted comes late.
+      answer = waiting_machine.shift(mailbox) while answer.is_a?(Answer) && !answer.call.equal?(call)
+      return answer unless answer.is_a?(Answer)
+
+      Kernel.raise(answer.error) if answer.error
+      answer.value
     end
 
     # Sends a message to which there is no answer. What the method raises ends the actor.
@@ -89,26 +95,29 @@ class UringMachine
     def waiting_machine = @creator.__mine__? ? @creator : Thread.current.machine
 
     def handle(target, method, args, options)
-      answer = target.public_send(method, *args, **options)
+      value = target.public_send(method, *args, **options)
     rescue StandardError => e
       Kernel.raise unless @caller
 
-      reply(Failure.new(e))
+      answer(nil, e)
     else
-      reply(answer)
+      answer(value, nil)
     end
 
-    def reply(answer)
-      @machine.push(@caller, answer) if @caller
+    def answer(value, error)
+      return unless @caller
+
+      mailbox, call = @caller
       @caller = nil
+      @machine.push(mailbox, Answer.new(call, value, error))
     end
 
     def turn_callers_away
-      refusal = Failure.new(Error.new("the actor has ended"))
-      reply(refusal)
+      refusal = Error.new("the actor has ended")
+      answer(nil, refusal)
       mailbox.count.times do
         @caller, = @machine.shift(mailbox)
-        reply(refusal)
+        answer(nil, refusal)
       end
     end
   end

@@ -14,6 +14,7 @@ RSpec.describe "UringMachine actors" do
       define_method(:fail) { raise ArgumentError, "no" }
       define_method(:thread) { Thread.current }
       define_method(:wait) { |its_machine| (its_machine || Thread.current.machine).sleep(60) }
+      define_method(:nap) { |its_machine, time| (its_machine || Thread.current.machine).sleep(time) }
       define_method(:teardown) { log << :teardown }
     end
   end
@@ -36,6 +37,19 @@ RSpec.describe "UringMachine actors" do
         calls = Array.new(20) { machine.spin { actor.call(Fiber.current.mailbox, :add) } }
         sums = soon { machine.join(calls) }
         expect(sums.sort).to eq((1..20).map { 10 + (_1 * 2) })
+      end
+
+      it "refuses a mailbox that is none, and goes on" do
+        expect { actor.call(nil, :add) }.to raise_error(TypeError)
+        expect(soon { actor.call(mailbox, :add) }).to eq(12)
+      end
+
+      it "gives no call the answer of one that was interrupted" do
+        its_machine = machine if how == :spin_actor
+        expect do
+          machine.timeout(0.001, IOError) { actor.call(mailbox, :nap, its_machine, 0.01) }
+        end.to raise_error(IOError)
+        expect(soon { actor.call(mailbox, :add) }).to eq(12)
       end
 
       it "does casts without an answer" do
