@@ -24,3 +24,11 @@ pub fn watch() {
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
+
+/// Has `hook` called in every forked child, after the count and before `fork` returns: no other
+/// thread is there, and none of their locks is ever released.
+pub fn in_child_call(hook: extern "C" fn()) {
+    watch();
+    // SAFETY: the hook keeps to what is allowed after fork. As above, a failure goes unnoticed.
+    unsafe { libc::pthread_atfork(None, None, Some(hook)) };
+}

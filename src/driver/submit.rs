@@ -23,7 +23,7 @@ impl<T> Driver<T> {
             return Err(SubmitError::Full);
         }
         let key = self.ops.insert(data, None, self.now);
-        let entry = self.ops.describe(key, op);
+        let entry = self.ops.describe(key, op, self.ring.pushed() + 1);
         // SAFETY: memory owned by the op lives in its slot until the last CQE; the rest is this
         // function's own contract.
         if let Err(error) = unsafe { self.ring.push(&entry) } {

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 
 use super::{Driver, Sink};
-use crate::op::OpKey;
+use crate::op::{Completion, OpKey};
 use crate::ring::sidecar::Sidecar;
 
 /// How long tearing down waits for the kernel to let go of buffers, in nanoseconds per turn and
@@ -13,20 +13,30 @@ const REAP_TURNS: usize = 10;
 
 impl<T> Driver<T> {
     /// Cancels every op and waits (a tenth of a second at most) until the kernel has let go.
-    /// Afterwards no op is left, or `false` is returned.
+    /// Afterwards no op is left, or `false` is returned; the ring takes no more either way. Ops
+    /// that the kernel was not handed yet are not begun.
     pub fn shut_down(&mut self, sink: &mut impl Sink<T>) -> bool {
+        if self.ops.in_kernel() > 0 {
+            // A kernel thread that takes SQEs by itself can't be kept from it.
+            let _ = self.ring.wait_until_taken();
+        }
+        let taken = self.ring.seal();
         for key in self.ops.keys() {
             self.abandon(key, sink);
         }
+        for key in self.ops.untaken(taken) {
+            let todo = self.ops.complete(key, Completion::new(-libc::ECANCELED, 0));
+            self.carry_out(key, todo, sink);
+        }
+        self.unsent_cancels.clear();
         for _ in 0..REAP_TURNS {
-            let _ = self.enter();
-            self.drain(sink);
             if self.ops.in_kernel() == 0 {
                 return true;
             }
+            self.ring.cancel_all();
             let _ = self.ring.prepare_wait().run(Some(REAP_TURN_NS));
+            self.drain(sink);
         }
-        self.drain(sink);
         self.ops.in_kernel() == 0
     }
 
@@ -67,14 +77,17 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Cancels and reaps what is in flight, where that is possible: on the owner's thread.
-    /// Whether the kernel holds nothing any more.
-    pub fn let_go(&mut self) -> bool {
+    /// Ends all ops, where that is possible: on the owner's thread, or when the kernel is done with
+    /// them. Whether it holds nothing any more; then the binding's values went to `sink`.
+    pub fn let_go(&mut self, sink: &mut impl Sink<T>) -> bool {
+        if !self.is_of_this_process() {
+            // The kernel writes to the parent's memory.
+            self.disown().into_iter().for_each(|data| sink.freed(data));
+        }
         if !self.is_usable() {
-            // The kernel writes to the parent's memory, or to none.
             return true;
         }
-        self.ops.in_kernel() == 0 || (self.is_owner() && self.shut_down(&mut Forget))
+        (self.is_owner() || self.ops.in_kernel() == 0) && self.shut_down(sink)
     }
 
     /// Whether the calling thread is the one that opened the ring.
@@ -97,7 +110,7 @@ impl<T> Drop for Driver<T> {
     /// in time, the ring is closed and the memory is leaked: a read that a worker thread carries
     /// out goes on writing after its ring was closed.
     fn drop(&mut self) {
-        if !self.let_go() {
+        if !self.let_go(&mut Forget) {
             self.ops.leak();
             if let Some(pool) = self.pool.take() {
                 pool.leak();

@@ -74,6 +74,8 @@ struct Slot<T> {
     state: Option<State>,
     name: &'static str,
     since: u64,
+    /// The how manieth SQE of the ring it is.
+    sqe: u64,
     /// The kernel knows nothing of it: a timer or a wait for another fiber.
     local: bool,
     survives_close: bool,
@@ -179,6 +181,7 @@ impl<T> OpTable<T> {
             state: None,
             name: "",
             since: 0,
+            sqe: 0,
             local: false,
             survives_close: false,
             discard: Discard::Nothing,
@@ -195,11 +198,17 @@ impl<T> OpTable<T> {
         index
     }
 
-    /// Completes the description of an op that goes to the kernel.
-    pub(crate) fn describe<O: super::Op>(&mut self, key: OpKey, op: O) -> io_uring::squeue::Entry {
+    /// Completes the description of an op that goes to the kernel as the ring's SQE number `sqe`.
+    pub(crate) fn describe<O: super::Op>(
+        &mut self,
+        key: OpKey,
+        op: O,
+        sqe: u64,
+    ) -> io_uring::squeue::Entry {
         let fds = [op.fd(), op.second_fd()];
         let slot = &mut self.slots[key.index as usize];
         slot.name = O::NAME;
+        slot.sqe = sqe;
         slot.survives_close = O::SURVIVES_CLOSE;
         slot.discard = O::DISCARD;
         let entry = op.build(&mut slot.memory);
@@ -311,6 +320,16 @@ impl<T> OpTable<T> {
         let with_kernel =
             |slot: &&Slot<T>| !slot.local && !matches!(slot.state, None | Some(State::Completed));
         self.slots.iter().filter(with_kernel).count()
+    }
+
+    /// Keys of the ops that the kernel has not got with the first `taken` SQEs.
+    pub(crate) fn untaken(&self, taken: u64) -> Vec<OpKey> {
+        let is_untaken = |slot: &Slot<T>| slot.state.is_some() && !slot.local && slot.sqe > taken;
+        (0u32..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| is_untaken(slot))
+            .map(|(index, slot)| OpKey { index, generation: slot.generation })
+            .collect()
     }
 
     /// Keys of the ops on a descriptor.

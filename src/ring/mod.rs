@@ -12,7 +12,7 @@ pub mod wake;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use io_uring::{IoUring, squeue};
+use io_uring::{IoUring, squeue, types};
 
 pub use probe::Capabilities;
 pub use setup::RingConfig;
@@ -47,6 +47,10 @@ pub struct Ring {
     io: IoUring,
     sqpoll: bool,
     capabilities: Capabilities,
+    /// SQEs that were ever queued.
+    pushed: u64,
+    /// The kernel is handed nothing any more.
+    sealed: bool,
 }
 
 impl Ring {
@@ -57,7 +61,8 @@ impl Ring {
     pub fn new(config: &RingConfig) -> Result<Self, SetupError> {
         let io = setup::open(config)?;
         let capabilities = Capabilities::probe(&io);
-        Ok(Self { io, sqpoll: config.sqpoll_idle.is_some(), capabilities })
+        let sqpoll = config.sqpoll_idle.is_some();
+        Ok(Self { io, sqpoll, capabilities, pushed: 0, sealed: false })
     }
 
     /// What this kernel can do, found out when the ring was opened.
@@ -80,9 +85,29 @@ impl Ring {
         self.sqpoll
     }
 
-    /// Number of SQEs that the kernel has not taken yet.
+    /// Number of SQEs that the kernel has not taken yet, and is to take.
     pub fn queued(&mut self) -> usize {
-        self.io.submission().len()
+        if self.sealed { 0 } else { self.io.submission().len() }
+    }
+
+    /// Number of SQEs that were ever queued.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// For the end: what the kernel has not taken by now stays in the queue for ever. How many
+    /// SQEs it has got.
+    pub(crate) fn seal(&mut self) -> u64 {
+        let left = self.queued();
+        self.sealed = true;
+        self.pushed - left as u64
+    }
+
+    /// Asks the kernel to stop all that it has taken, without an SQE. What can't be stopped at
+    /// once ends later, or not at all: the CQEs tell.
+    pub(crate) fn cancel_all(&self) {
+        let at_once = Some(types::Timespec::new());
+        let _ = self.io.submitter().register_sync_cancel(at_once, types::CancelBuilder::any());
     }
 
     /// Whether the kernel holds completions that the queue had no room for, until the next enter.
@@ -101,11 +126,15 @@ impl Ring {
     /// Everything that `entry` points to stays valid and in place until its last CQE was drained.
     ///
     /// # Errors
-    /// The errno of the submission that a full queue makes necessary.
+    /// The errno of the submission that a full queue makes necessary; ECANCELED once sealed.
     pub unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        if self.sealed {
+            return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        }
         loop {
             // SAFETY: passed on from this function's own contract.
             if unsafe { self.io.submission().push(entry) }.is_ok() {
+                self.pushed += 1;
                 return Ok(());
             }
             self.submit()?;

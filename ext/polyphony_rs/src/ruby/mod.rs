@@ -14,6 +14,7 @@ pub(crate) mod fiber;
 pub(crate) mod frames;
 pub(crate) mod gather;
 pub(crate) mod io;
+pub(crate) mod later;
 pub(crate) mod libssl;
 pub(crate) mod method;
 pub(crate) mod nogvl;

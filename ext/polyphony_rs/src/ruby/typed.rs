@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::zeroed;
 use std::os::raw::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rb_sys::{VALUE, rb_data_type_t};
 
@@ -62,7 +62,18 @@ unsafe extern "C" fn mark_struct<T: Typed>(data: *mut c_void) {
     }
 }
 
+/// Nothing is freed any more.
+static KEEPING_ALL: AtomicBool = AtomicBool::new(false);
+
+/// For the end of the process: structs stay where they are, though Ruby frees their objects.
+pub(crate) fn keep_all_structs() {
+    KEEPING_ALL.store(true, Ordering::Relaxed);
+}
+
 unsafe extern "C" fn free_struct<T: Typed>(data: *mut c_void) {
+    if KEEPING_ALL.load(Ordering::Relaxed) {
+        return;
+    }
     // SAFETY: the pointer came from Box::into_raw in `allocate`, and this is its end.
     let mut cell = unsafe { Box::from_raw(data.cast::<Cell<T>>()) };
     // In place: others may know the struct by its address.
