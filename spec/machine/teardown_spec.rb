@@ -5,18 +5,16 @@ require_relative "../support/machine_helpers"
 RSpec.describe UM, "teardown" do
   include SpecSupport::Subprocess
 
-  # The start of every program. Objects on both sides of a machine in the heap: Ruby frees them in
-  # that order at the end.
-  HEAD = <<~RUBY
+  # Away from the main frame, so that no reference stays behind.
+  let(:head) { <<~RUBY }
     $VERBOSE = nil # IO::Buffer is experimental
     require "uringmachine"
     $stdout.sync = true
-    # Away from this frame, so that no reference stays behind.
     def deeply(depth = 50, &block) = depth.zero? ? block.call && nil : deeply(depth - 1, &block)
   RUBY
 
   def lines_of(source)
-    outcome = ruby_program(HEAD + source)
+    outcome = ruby_program(head + source)
     expect([outcome.status.exitstatus, outcome.stderr]).to eq([0, ""]), outcome.inspect
     outcome.stdout.lines(chomp: true)
   end
@@ -98,7 +96,7 @@ RSpec.describe UM, "teardown" do
       expect(lines).to eq(["done"])
     end
 
-    it "comes after at_exit handlers" do
+    it "comes after at_exit handlers", :gc do
       lines = lines_of(<<~RUBY)
         machine = UM.new
         reader, writer = UM.pipe
@@ -110,7 +108,7 @@ RSpec.describe UM, "teardown" do
           p machine.join(reading), buffer
         end
       RUBY
-      expect(lines).to eq(%w[5 "hello"])
+      expect(lines).to eq(["5", '"hello"'])
     end
 
     it "copes with machines of threads that have ended, and of those that have not" do

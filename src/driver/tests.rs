@@ -164,6 +164,22 @@ fn dropping_cancels_what_nobody_waits_for() {
 }
 
 #[test]
+fn shutting_down_begins_nothing() {
+    let mut it = Fixture::new();
+    let [r, w] = net::pipe(0).expect("pipe");
+    let write = Write { fd: w, ptr: b"hello".as_ptr(), len: 5, offset: u64::MAX };
+    // SAFETY: the bytes are static.
+    unsafe { it.driver.submit_detached(WriteAsync(write), 7) }.expect("write");
+    assert!(it.driver.shut_down(&mut it.seen));
+    assert_eq!(it.seen.freed, [7]);
+    close(&[w]);
+    let mut buffer = [0u8; 8];
+    // SAFETY: there are so many bytes.
+    assert_eq!(unsafe { libc::read(r, buffer.as_mut_ptr().cast(), buffer.len()) }, 0);
+    close(&[r]);
+}
+
+#[test]
 fn a_polled_queue_is_taken_before_a_descriptor_is_closed() {
     let idle = Some(std::time::Duration::from_secs(1));
     let config = RingConfig { entries: 8, sqpoll_idle: idle, ..RingConfig::default() };
