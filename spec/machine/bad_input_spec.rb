@@ -96,6 +96,16 @@ RSpec.describe UM, "bad input" do
     end
   end
 
+  it "such as a keyword that gives no String to inspect is refused" do
+    odd = Class.new { def inspect = 5 }.new
+    expect { described_class.new(odd => 1) }.to raise_error(ArgumentError, /unknown keyword/)
+  end
+
+  it "such as a Hash that gives no Array of keys is refused" do
+    odd = Class.new(Hash) { def keys = 5 }
+    expect { described_class.new(odd[size: 8]) }.to raise_error(TypeError, /keys/)
+  end
+
   describe "offsets" do
     it "before the buffer's start are refused" do
       expect_refused(ArgumentError) { machine.read(reader, buffer, 10, -8) }

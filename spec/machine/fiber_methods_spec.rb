@@ -180,6 +180,13 @@ RSpec.describe Fiber, "with a machine" do
     end
   end
 
+  it "has no instance variable that a program could remove" do
+    fiber = parked { machine.yield }
+    expect(fiber.instance_variables).to eq([])
+    machine.schedule(fiber, :result)
+    expect(machine.join(fiber)).to eq(:result)
+  end
+
   it "is nothing but done? and result for others" do
     fiber = described_class.new { :value }
     before = [fiber.done?, fiber.done, fiber.result]

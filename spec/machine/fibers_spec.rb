@@ -315,6 +315,13 @@ RSpec.describe UM, "fibers" do
       expect(machine.join(fibers)).to all(be_a(described_class::Terminate))
     end
 
+    it "takes an Array whose class has a dup of its own" do
+      list = Class.new(Array) { def dup = 5 }.new(fibers)
+      given = Object.new.tap { |object| object.define_singleton_method(:to_a) { list } }
+      machine.terminate(given)
+      expect(machine.join(fibers)).to all(be_a(described_class::Terminate))
+    end
+
     it "is not caught by a plain rescue" do
       fiber = parked do
         machine.sleep(0)

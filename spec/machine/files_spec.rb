@@ -239,6 +239,32 @@ RSpec.describe UM, "files and pipes" do
       expect(memory.get_string).to eq("\0xy")
     end
 
+    it "leaves the memory of a slice alone once its owner was freed" do
+      reader, writer = pipe
+      slice = memory.slice(1, 2)
+      fiber = parked { error_of { machine.read(reader, slice, 2) } }
+      memory.free
+      machine.write(writer, "xy")
+      expect(machine.join(fiber)).to be_a(IO::Buffer::InvalidatedError)
+    end
+
+    it "fills a slice from an offset on, also after an interruption", :gc do
+      reader, writer = pipe
+      slice = memory.slice(1, 2)
+      expect(machine.timeout(0.001, :late) { machine.read(reader, slice, 2) }).to eq(:late)
+      fiber = parked { machine.read(reader, slice, 2) }
+      machine.schedule(fiber, SpecSupport::MachineHelpers::Stop.new)
+      expect(machine.join(fiber)).to be_a(SpecSupport::MachineHelpers::Stop)
+      machine.write(writer, "xy")
+      expect(machine.read(reader, slice, 1, 1)).to eq(1)
+      expect([memory.get_string, slice.locked?]).to eq(["\0\0x", false])
+    end
+
+    it "is refused for a slice that is read-only" do
+      slice = IO::Buffer.for("read-only").slice(0, 4)
+      expect { machine.read(piped("xy"), slice, 2) }.to raise_error(IO::Buffer::AccessError)
+    end
+
     it "is refused for one that can't grow, that is read-only or locked" do
       string = "frozen string".dup.freeze
       [IO::Buffer.for(string), IO::Buffer.for(+"string")].each do |refused|
@@ -328,6 +354,21 @@ RSpec.describe UM, "files and pipes" do
         received = 0
         received += machine.read(ends.first, buffer, 100_000) while received < size * 50
         expect(machine.join(fibers)).to eq([size] * 50)
+      end
+    end
+
+    it "writes what a slice of an IO::Buffer held when it was called", :gc do
+      [100, 3000].each do |size|
+        reader, writer = full_pipe
+        memory = IO::Buffer.new(size + 1)
+        memory.set_string("a" * size, 1)
+        fiber = parked { machine.write(writer, memory.slice(1, size)) }
+        memory.clear(98)
+        memory.free
+        machine.read(reader, buffer, 65_536)
+        expect(machine.join(fiber)).to eq(size)
+        machine.read(reader, buffer, 65_536)
+        expect(buffer).to eq("a" * size)
       end
     end
 

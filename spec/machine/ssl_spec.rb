@@ -422,6 +422,18 @@ RSpec.describe UM, "TLS" do
       expect(bytes.start_with?(got.byteslice(0...-3))).to be(true)
     end
 
+    it "of many writes leaves room for the next one" do
+      outcomes = Array.new(60) do
+        fiber = parked { machine.ssl_write(client, "x" * 16_384, 0) }
+        machine.schedule(fiber, stop.new)
+        machine.join(fiber)
+      end
+      expect(outcomes.last).to be_a(stop)
+      reading = machine.spin { ssl_read_until(server, "the end") }
+      expect(soon { machine.ssl_write(client, "the end", 0) }).to eq(7)
+      expect(soon { machine.join(reading) }).to end_with("the end")
+    end
+
     it "of who waits for another writer leaves both working" do
       writing = parked { machine.ssl_write(client, "a" * 2_000_000, 0) }
       waiting = parked { machine.ssl_write(client, "b", 0) }
@@ -431,6 +443,22 @@ RSpec.describe UM, "TLS" do
       machine.join(writing)
       expect_working
     end
+  end
+
+  it "refuses a forked child what a fiber of the parent was about" do
+    reading = parked { machine.ssl_read(server, buffer, 10) }
+    from, into = IO.pipe.each { |io| keep_open(io) }
+    pid = fork do
+      own = UM.new
+      into.write(error_of { own.timeout(2, :hangs) { own.ssl_read(server, +"", 10) } }&.message)
+    ensure
+      exit!
+    end
+    Process.wait(pid)
+    into.close
+    expect(from.read).to match(/parent process/)
+    machine.ssl_write(client, "hello", 0)
+    expect(machine.join(reading)).to eq(5)
   end
 
   describe "several fibers on one connection" do

@@ -128,6 +128,14 @@ RSpec.describe UM, "vectored writing" do
         expect([memory.locked?, pending]).to eq([false, 0])
       end
 
+      it "writes what a slice of an IO::Buffer held when it was called" do
+        memory, = memories(300_000)
+        fiber = parked { put(into, "x", memory.slice(1, 299_999)) }
+        memory.clear(98)
+        expect(collected(from, 300_000)).to eq("x#{"m" * 299_999}")
+        expect(machine.join(fiber)).to eq(300_000)
+      end
+
       it "writes one IO::Buffer from two fibers at once" do
         memory, = memories(300_000)
         other, out = ends(name)

@@ -666,6 +666,28 @@ RSpec.describe "UM::FiberScheduler: IO" do
       expect(target).to eq(source)
     end
 
+    it "reads into a slice and writes one" do
+      left, right = socket_pair
+      source = IO::Buffer.for("Hello World!").slice(6, 5)
+      target = IO::Buffer.new(8)
+      in_fibers(-> { target.slice(2, 6).read(right, 5, 1) }, -> { source.write(left, 5) })
+      expect(target.get_string).to eq("\0\0\0World")
+    end
+
+    it "raises for a slice whose owner was freed meanwhile" do
+      left, right = socket_pair
+      target = IO::Buffer.new(8)
+      slice = target.slice(2, 6)
+      error, = in_fibers(
+        -> { error_of { slice.read(right, 1) } },
+        lambda do
+          target.free
+          left.write("x")
+        end
+      )
+      expect(error).to be_a(IO::Buffer::InvalidatedError)
+    end
+
     it "does pread and pwrite" do
       Tempfile.create do |file|
         source = IO::Buffer.for("Hello World!")

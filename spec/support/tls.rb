@@ -55,6 +55,14 @@ module SpecSupport
       end
     end
 
+    # Reads until the bytes end so.
+    def ssl_read_until(ssl, ending)
+      (+"".b).tap do |all|
+        buffer = +""
+        all << buffer.b while !all.end_with?(ending) && machine.ssl_read(ssl, buffer, 100_000).positive?
+      end
+    end
+
     # Runs `openssl s_server` or `s_client`; yields its pipe. The key and certificate are files.
     def openssl(*arguments)
       IO.popen(["openssl", *arguments], "r+", err: %i[child out]) do |program|

@@ -121,8 +121,13 @@ impl Line {
     /// Lets the first in line go on. From any thread.
     pub(super) fn call_next(&self) -> Option<Holder> {
         self.called.first_present();
-        let ticket = self.waiting.first_present()?;
-        self.waiting.remove(ticket);
+        let ticket = loop {
+            let ticket = self.waiting.first_present()?;
+            // Looking at its holder has called Ruby: another thread may have been faster.
+            if self.waiting.remove(ticket) {
+                break ticket;
+            }
+        };
         self.called.push(ticket);
         if let Ok(machine) = Machine::any(ticket.holder.machine) {
             machine.complete_local(ticket.key, 0);

@@ -69,7 +69,8 @@ impl Typed for Spun {
     }
 }
 
-static RECORD: Name = Name::new(c"@__um_spun");
+/// No instance variable that Ruby could name: a running fiber relies on its record.
+static RECORD: Name = Name::new(c"__um_spun__");
 static MAILBOX: Name = Name::new(c"@__um_mailbox");
 
 impl Spun {
@@ -126,6 +127,8 @@ impl Spun {
                 queue.push(fiber);
             }
         }
+        // It keeps the queues, and nothing else needs it any more.
+        std::hint::black_box(queues);
     }
 }
 
@@ -285,7 +288,7 @@ fn add_done_listener(this: VALUE, queue: VALUE) -> Outcome {
 /// `Fiber#done_listeners`: the queues that are still to get it.
 fn done_listeners(this: VALUE) -> Outcome {
     match Spun::of(this) {
-        Some(spun) if spun.queues.get() != NIL => value::call(spun.queues.get(), c"dup", &[]),
+        Some(spun) if spun.queues.get() != NIL => Ok(value::copy_of(spun.queues.get())),
         _ => Ok(value::array()),
     }
 }

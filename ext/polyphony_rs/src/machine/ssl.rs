@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use polyphony_core::fork;
 use polyphony_core::link::Link;
 use polyphony_core::op::{Op, Recv, Send};
 use rb_sys::VALUE;
@@ -35,7 +36,8 @@ static METHODS: AtomicU64 = AtomicU64::new(NIL);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Free,
-    Taken,
+    /// In the process of this [`fork::generation`].
+    Taken(u32),
     /// By a thread that has died in the middle: the kernel may still be at it.
     Lost,
 }
@@ -134,6 +136,11 @@ impl Connection {
         self.use_while(&self.session.sending, || {
             let mut done = 0;
             while done < len {
+                // Before, as calls that were interrupted leave bytes behind: OpenSSL must find
+                // room for a record, or it insists on having the same bytes again.
+                if self.session.link.borrow().is_worth_sending() {
+                    self.send()?;
+                }
                 let count = (len - done).min(RECORD);
                 // SAFETY: the caller keeps `len` bytes at `ptr`.
                 match self.call(|ssl| unsafe { ssl.write(ptr.add(done), count) })? {
@@ -148,9 +155,6 @@ impl Connection {
                         let _ = self.session.link.borrow_mut().flush();
                         return Err(Raise::um_error(reason).into());
                     }
-                }
-                if self.session.link.borrow().is_worth_sending() {
-                    self.send()?;
                 }
             }
             self.send()?;
@@ -258,7 +262,11 @@ impl Connection {
                 let lost = "a thread has died while it used this connection";
                 return Err(Raise::um_error(lost).into());
             }
-            Use::Taken => {}
+            Use::Taken(process) if process == fork::generation() => {}
+            Use::Taken(_) => {
+                let lost = "a fiber of the parent process was using this connection at the fork";
+                return Err(Raise::um_error(lost).into());
+            }
         }
         match direction.line.wait(self.machine_object, "tls")? {
             Turned::Called => Ok(false),
@@ -272,7 +280,7 @@ impl Connection {
         direction: &Direction,
         body: impl FnOnce() -> Result<T, Interruption>,
     ) -> Result<T, Interruption> {
-        direction.state.set(Use::Taken);
+        direction.state.set(Use::Taken(fork::generation()));
         let outcome = body();
         let state = if direction.state.get() == Use::Lost { Use::Lost } else { Use::Free };
         direction.leave(state);

@@ -21,6 +21,8 @@ fn bytes(size: Size) -> usize {
 
 /// `RB_IO_BUFFER_LOCKED`.
 const BUFFER_LOCKED: u32 = 32;
+/// `RB_IO_BUFFER_EXTERNAL`, `_INTERNAL` and `_MAPPED`: whose the memory is. A slice has none.
+const BUFFER_OWNS: u32 = 1 | 2 | 4;
 
 /// How a value is kept in place while the kernel uses its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,9 @@ impl Loan {
 pub(crate) struct Target {
     pub(crate) ptr: *mut u8,
     pub(crate) loan: Loan,
-    /// Where in the value the bytes begin.
+    /// The value to be filled: another one than is lent where that is a slice.
+    into: VALUE,
+    /// Where in it the bytes begin.
     offset: usize,
     /// How many there is room for.
     room: usize,
@@ -141,7 +145,7 @@ fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
         start.add(offset)
     };
     let loan = Loan { value: string, lock: Lock::String };
-    Ok(Target { ptr, loan, offset, room: maxlen })
+    Ok(Target { ptr, loan, into: string, offset, room: maxlen })
 }
 
 fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
@@ -160,16 +164,43 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
                 rb_sys::rb_io_buffer_resize(buffer, end as Size);
             }
             rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
-            // Two reads into one buffer are a mistake: the second one raises here.
-            rb_sys::rb_io_buffer_lock(buffer);
         }
         NIL
     })?;
+    if is_slice(buffer) {
+        return lend_for_slice(buffer, maxlen, offset);
+    }
+    // SAFETY: under protect. Two reads into one buffer are a mistake: the second one raises here.
+    protect(|| unsafe { rb_sys::rb_io_buffer_lock(buffer) })?;
     locks::add(buffer);
     let loan = Loan { value: buffer, lock: Lock::Buffer };
     // SAFETY: the buffer has at least `offset + maxlen` bytes.
     let ptr = unsafe { base.cast::<u8>().add(offset) };
-    Ok(Target { ptr, loan, offset, room: maxlen })
+    Ok(Target { ptr, loan, into: buffer, offset, room: maxlen })
+}
+
+/// Whether an IO::Buffer is part of another one, which can be freed at any time: locking the slice
+/// doesn't lock that.
+fn is_slice(buffer: VALUE) -> bool {
+    flags(buffer) & BUFFER_OWNS == 0 && !peek(buffer).0.is_null()
+}
+
+fn is_locked(buffer: VALUE) -> bool {
+    flags(buffer) & BUFFER_LOCKED != 0
+}
+
+fn flags(buffer: VALUE) -> u32 {
+    let (mut base, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: it is an IO::Buffer; this only reads its structure.
+    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) as u32 }
+}
+
+/// Memory to read into in place of a slice's: a String that no program can find.
+/// [`Target::finish`] copies what came.
+fn lend_for_slice(slice: VALUE, maxlen: usize, offset: usize) -> Outcome<Target> {
+    // SAFETY: unwinds when memory runs out only; the callers own nothing then.
+    let target = lend_string(unsafe { rb_sys::rb_str_tmp_new(0) }, maxlen, 0)?;
+    Ok(Target { into: slice, offset, ..target })
 }
 
 impl Target {
@@ -189,13 +220,19 @@ impl Target {
         })
     }
 
-    /// Sets a String's length after `count` bytes came in (the lock is off by now). Nothing came:
-    /// it is left as it was.
+    /// Sets a String's length after `count` bytes came in (the lock is off by now), and fills a
+    /// slice. Nothing came: it is left as it was.
     pub(crate) fn finish(self, count: usize) -> Outcome<()> {
-        if !is_string(self.loan.value) || count == 0 {
+        let count = count.min(self.room);
+        if count == 0 {
             return Ok(());
         }
-        let count = count.min(self.room);
+        if self.into != self.loan.value {
+            return self.fill_slice(count);
+        }
+        if !is_string(self.into) {
+            return Ok(());
+        }
         let len = self.offset + count;
         let string = self.loan.value;
         let set = protect(|| {
@@ -211,6 +248,27 @@ impl Target {
             return Ok(());
         }
         self.finish_shared(count)
+    }
+
+    /// Copies what came into the slice, which is valid no more where its memory was freed: that
+    /// raises.
+    fn fill_slice(self, count: usize) -> Outcome<()> {
+        let (mut base, mut size): (*mut c_void, _) = (std::ptr::null_mut(), 0);
+        protect(|| {
+            // SAFETY: under protect; it is an IO::Buffer.
+            unsafe {
+                rb_sys::rb_io_buffer_get_bytes_for_writing(self.into, &raw mut base, &raw mut size);
+            }
+            NIL
+        })?;
+        // It may have become smaller.
+        let count = count.min(bytes(size).saturating_sub(self.offset));
+        if count > 0 {
+            // SAFETY: the slice has `offset + count` bytes, and as many came.
+            unsafe { std::ptr::copy(self.ptr, base.cast::<u8>().add(self.offset), count) };
+        }
+        std::hint::black_box(self.loan.value);
+        Ok(())
     }
 
     /// The String was copied while the read was in flight, and shares its bytes now: it gets
@@ -263,19 +321,20 @@ pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
         unsafe { rb_sys::rb_io_buffer_get_bytes_for_reading(value, &raw mut base, &raw mut size) };
         NIL
     })?;
-    let loan = lock_buffer(value)?;
     let len = max.unwrap_or(bytes(size)).min(bytes(size));
+    if is_slice(value) {
+        // SAFETY: a slice that is valid has so many bytes.
+        let copy = super::value::string(unsafe { std::slice::from_raw_parts(base.cast(), len) });
+        return lend_source(copy, None);
+    }
+    let loan = lock_buffer(value)?;
     Ok(Source::Lent { ptr: base.cast(), len, loan })
 }
 
 /// Locks an IO::Buffer; one that is locked already is somebody's who holds it for us (core locks
 /// the buffers that it passes to hooks).
 fn lock_buffer(buffer: VALUE) -> Outcome<Loan> {
-    let mut base: *mut c_void = std::ptr::null_mut();
-    let mut size = 0;
-    // SAFETY: it is an IO::Buffer; this never raises.
-    let flags = unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
-    if flags as u32 & BUFFER_LOCKED == 0 {
+    if !is_locked(buffer) {
         // SAFETY: under protect.
         protect(|| unsafe { rb_sys::rb_io_buffer_lock(buffer) })?;
     } else if !locks::is_ours(buffer) {
@@ -325,6 +384,15 @@ pub(crate) struct HookBuffer {
     pub(crate) ptr: *mut u8,
     pub(crate) len: usize,
     pub(crate) loan: Loan,
+    /// Other memory is used in place of a slice's.
+    target: Option<Target>,
+}
+
+impl HookBuffer {
+    /// `count` bytes came in; a slice gets them now.
+    pub(crate) fn finish(&self, count: usize) -> Outcome<()> {
+        self.target.map_or(Ok(()), |target| target.finish(count))
+    }
 }
 
 /// Where an IO::Buffer's bytes are, and how many; nothing of Ruby is changed or allocated.
@@ -356,9 +424,18 @@ pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outco
     let Some(len) = bytes(size).checked_sub(offset) else {
         return Err(Raise::argument_error("the offset is beyond the buffer's end"));
     };
-    let loan = lock_buffer(buffer)?;
     // SAFETY: `offset` is within the buffer.
-    Ok(HookBuffer { ptr: unsafe { base.cast::<u8>().add(offset) }, len, loan })
+    let ptr = unsafe { base.cast::<u8>().add(offset) };
+    if is_slice(buffer) && !is_locked(buffer) {
+        let target = lend_for_slice(buffer, len, offset)?;
+        if !writing {
+            // SAFETY: both have `len` bytes.
+            unsafe { std::ptr::copy(ptr, target.ptr, len) };
+        }
+        return Ok(HookBuffer { ptr: target.ptr, len, loan: target.loan, target: Some(target) });
+    }
+    let loan = lock_buffer(buffer)?;
+    Ok(HookBuffer { ptr, len, loan, target: None })
 }
 
 /// A NUL-terminated copy of a String; ArgumentError when it has a NUL inside.

@@ -225,6 +225,13 @@ pub(crate) fn texts(texts: &[String]) -> VALUE {
     list
 }
 
+/// A plain Array with the same items. Calls no method, as those of a subclass may return anything.
+pub(crate) fn copy_of(array: VALUE) -> VALUE {
+    debug_assert!(is_array(array));
+    // SAFETY: it is an Array.
+    unsafe { rb_sys::rb_ary_dup(array) }
+}
+
 pub(crate) fn push(array: VALUE, item: VALUE) {
     // SAFETY: `array` is a fresh, unfrozen Array of ours.
     unsafe { rb_sys::rb_ary_push(array, item) };
@@ -287,10 +294,15 @@ pub(crate) fn lookup(hash: VALUE, key: &CStr) -> VALUE {
 /// Refuses keywords that are not known, as Ruby does.
 pub(crate) fn check_keywords(hash: VALUE, known: &[&CStr]) -> Outcome<()> {
     let keys = call(hash, c"keys", &[])?;
+    // A subclass of Hash may have a method of its own.
+    if !is_array(keys) {
+        return Err(Raise::type_error("the keywords' keys must be an Array"));
+    }
     for index in 0..array_len(keys) {
         let key = at(keys, index);
         if !known.iter().any(|name| symbol(name) == key) {
-            let text = call(key, c"inspect", &[])?;
+            // SAFETY: under protect. Always a String, whatever the key's own method returns.
+            let text = protect(|| unsafe { rb_sys::rb_inspect(key) })?;
             let text = String::from_utf8_lossy(&bytes_of(text)).into_owned();
             return Err(Raise::argument_error(format!("unknown keyword: {text}")));
         }

@@ -109,6 +109,7 @@ fn put_back(request: &Request, piece: &HookBuffer, late: Option<i32>) -> Outcome
     }
     // SAFETY: the kernel wrote `len` bytes there, and the op is over.
     let bytes = value::string(unsafe { std::slice::from_raw_parts(piece.ptr, len) });
+    std::hint::black_box(piece.loan.value);
     value::call(request.io, c"ungetbyte", &[bytes])?;
     Ok(())
 }
@@ -121,7 +122,10 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
     piece.loan.release();
     machine.count_op();
     match read {
-        Ok(read) => count(read).map(Some),
+        Ok(read) => {
+            piece.finish(read)?;
+            count(read).map(Some)
+        }
         // A file that can't tell doesn't wait for anybody but its disk.
         Err(libc::EOPNOTSUPP) => Ok(None),
         Err(errno) => failure(-errno, 0).map(Some),
@@ -154,7 +158,11 @@ fn read(this: VALUE, request: &Request) -> Outcome {
         let key = unsafe { machine.submit(op, piece.loan) }?;
         match machine.wait_for_hook(key, deadline)? {
             Ok(0) => return count(done),
-            Ok(result @ 1..) => done += usize::try_from(result).unwrap_or(0),
+            Ok(result @ 1..) => {
+                let came = usize::try_from(result).unwrap_or(0);
+                piece.finish(came)?;
+                done += came;
+            }
             Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
                 machine.wait_for_events(request.fd, libc::POLLIN, deadline)?;
             }
