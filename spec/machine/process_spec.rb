@@ -172,7 +172,7 @@ RSpec.describe UM, "waiting for processes" do
   end
 
   it "refuse what is no number" do
-    [[nil, 1, 4], [1, "1", 4], [1, 1, nil], [1, 2**70, 4]].each do |bad|
+    [[nil, 1, 4], [1, "1", 4], [1, 1, nil]].each do |bad|
       expect { machine.waitid(*bad) }.to raise_error(TypeError)
       expect { machine.waitid_status(*bad) }.to raise_error(TypeError)
     end

@@ -96,6 +96,18 @@ RSpec.describe UM, "teardown" do
       expect(lines).to eq(["done"])
     end
 
+    it "comes after what was written without waiting for it" do
+      Dir.mktmpdir do |folder|
+        lines = lines_of(<<~RUBY)
+          machine = UM.new
+          fd = machine.open("#{folder}/file", File::CREAT | File::WRONLY)
+          machine.write_async(fd, "to a file")
+          machine.write_async(1, "to a pipe\n")
+        RUBY
+        expect([lines, File.read("#{folder}/file")]).to eq([["to a pipe"], "to a file"])
+      end
+    end
+
     it "comes after at_exit handlers", :gc do
       lines = lines_of(<<~RUBY)
         machine = UM.new

@@ -40,6 +40,24 @@ impl<T> Driver<T> {
         self.ops.in_kernel() == 0
     }
 
+    /// Hands over what is queued, and waits (a tenth of a second at most) for the ops that nobody
+    /// waits for: a program that comes to its end has meant them to be done.
+    pub fn finish_detached(&mut self, sink: &mut impl Sink<T>) {
+        if !self.is_usable() || !self.is_owner() {
+            return;
+        }
+        for _ in 0..REAP_TURNS {
+            if self.ops.detached() == 0 || self.submit_queued().is_err() {
+                return;
+            }
+            self.drain(sink);
+            if self.ops.detached() > 0 {
+                let _ = self.ring.prepare_wait().run(Some(REAP_TURN_NS));
+                self.drain(sink);
+            }
+        }
+    }
+
     /// In a forked child: gives up the parent's ring and hands the ops' binding values back. The
     /// ring's memory was not inherited: its addresses may belong to something else by now, so
     /// nothing is unmapped.

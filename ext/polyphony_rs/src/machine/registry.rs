@@ -133,8 +133,13 @@ fn pop_retired() -> Option<Loan> {
     machines().retired.pop()
 }
 
-/// The process ends: all machines let go while what they have borrowed is still there.
+/// The process ends: all machines let go while what they have borrowed is still there. What was
+/// written without waiting for it is written.
 unsafe extern "C" fn end(_: VALUE, _: VALUE, _: c_int, _: *const VALUE, _: VALUE) -> VALUE {
+    for address in addresses() {
+        let State { driver, queues, .. } = &mut *at(address).state.borrow_mut();
+        driver.finish_detached(queues);
+    }
     let busy = addresses().into_iter().filter(|address| !let_go(at(*address))).count();
     if busy > 0 {
         // The kernel may go on with ops of other threads' machines.
