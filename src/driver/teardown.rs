@@ -61,7 +61,7 @@ impl<T> Driver<T> {
     /// In a forked child: gives up the parent's ring and hands the ops' binding values back. The
     /// ring's memory was not inherited: its addresses may belong to something else by now, so
     /// nothing is unmapped.
-    pub fn disown(&mut self) -> Vec<T> {
+    fn disown(&mut self) -> Vec<T> {
         self.close_inherited();
         if let Some(sidecar) = self.sidecar.take() {
             sidecar.forget();

@@ -178,10 +178,20 @@ impl Machine {
         on_interrupt: OnInterrupt,
         done: impl FnOnce(i32) -> Outcome,
     ) -> Outcome {
-        match self.wait_for(key, on_interrupt) {
-            Waited::Done(result) => done(result),
-            Waited::TimedOut => Ok(NIL),
-            Waited::Interrupted(interruption, _) => interruption.conclude(),
+        self.conclude_with_remains(key, on_interrupt, |result, _| done(result))
+    }
+
+    /// As [`Machine::conclude`]; `done` also gets what is left of the op.
+    pub(super) fn conclude_with_remains(
+        &self,
+        key: OpKey,
+        on_interrupt: OnInterrupt,
+        done: impl FnOnce(i32, Option<Remains<Waiter>>) -> Outcome,
+    ) -> Outcome {
+        match self.wait_for_remains(key, on_interrupt) {
+            (Waited::Done(result), left) => done(result, left),
+            (Waited::TimedOut, _) => Ok(NIL),
+            (Waited::Interrupted(interruption, _), _) => interruption.conclude(),
         }
     }
 }

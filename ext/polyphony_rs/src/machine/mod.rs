@@ -263,13 +263,6 @@ impl Machine {
         self.state.borrow_mut().driver.close();
     }
 
-    /// In a forked child: gives up the parent's ring, and gives back the Strings that were lent
-    /// to its ops.
-    pub(crate) fn disown(&self) {
-        let waiters = self.state.borrow_mut().driver.disown();
-        waiters.into_iter().for_each(|waiter| waiter.loan.release());
-    }
-
     pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
         let mut driver = open_driver(config)?;
         driver.set_now(crate::clock::coarse());
@@ -322,12 +315,8 @@ impl Machine {
     pub(crate) fn of_thread() -> Outcome {
         let name = value::intern(c"@__um_machine");
         let existing = thread::local(name);
-        if existing != NIL {
-            let machine = Self::any(existing)?;
-            if machine.survives_fork() {
-                return Ok(existing);
-            }
-            machine.disown();
+        if existing != NIL && Self::any(existing)?.survives_fork() {
+            return Ok(existing);
         }
         let object = Self::create()?;
         thread::set_local(name, object)?;

@@ -206,18 +206,10 @@ impl Machine {
     pub(crate) fn poll(&self) -> Outcome<()> {
         let entered = {
             let state = &mut *self.state.borrow_mut();
-            let State { driver, queues, .. } = state;
-            let entered = driver.enter();
             state.total_waits += 1;
-            driver.set_now(crate::clock::coarse());
-            driver.drain(queues);
-            if driver.next_deadline().is_some() {
-                driver.expire(crate::clock::now(), queues);
-            }
-            queues.run.replenish();
-            entered
+            state.driver.enter()
         };
-        self.release_retired();
+        self.take_in();
         entered.map_err(Raise::from)
     }
 
@@ -252,7 +244,7 @@ impl Machine {
         }
     }
 
-    /// Takes in what a wait has brought.
+    /// Takes in what the kernel, time and other threads have brought.
     fn take_in(&self) {
         {
             let State { driver, queues, .. } = &mut *self.state.borrow_mut();

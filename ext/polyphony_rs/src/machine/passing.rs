@@ -4,11 +4,11 @@ use polyphony_core::op::{ReceiveFd, SendFd};
 use rb_sys::VALUE;
 
 use super::files::fd_of;
-use super::{Machine, OnInterrupt, Waited};
+use super::{Machine, OnInterrupt};
 use crate::errors::{Outcome, Raise, check};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, method};
-use crate::ruby::{NIL, value};
+use crate::ruby::value;
 
 /// `send_fd(socket, fd)`: the descriptor, which stays open here.
 fn send_fd(this: VALUE, socket: VALUE, fd: VALUE) -> Outcome {
@@ -25,16 +25,11 @@ fn recv_fd(this: VALUE, socket: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     // SAFETY: the message is the op's own memory.
     let key = unsafe { machine.submit(ReceiveFd { socket: fd_of(socket)? }, Loan::NONE) }?;
-    let (waited, left) = machine.wait_for_remains(key, OnInterrupt::AwaitCancel);
-    match waited {
-        Waited::Done(result) => {
-            check(result)?;
-            let fd = left.and_then(|mut left| left.memory.take_fd());
-            fd.map(|fd| value::integer(i64::from(fd))).ok_or(Raise::Errno(libc::EINVAL))
-        }
-        Waited::TimedOut => Ok(NIL),
-        Waited::Interrupted(interruption, _) => interruption.conclude(),
-    }
+    machine.conclude_with_remains(key, OnInterrupt::AwaitCancel, |result, left| {
+        check(result)?;
+        let fd = left.and_then(|mut left| left.memory.take_fd());
+        fd.map(|fd| value::integer(i64::from(fd))).ok_or(Raise::Errno(libc::EINVAL))
+    })
 }
 
 pub(super) fn init(class: VALUE) {

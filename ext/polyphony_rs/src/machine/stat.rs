@@ -4,7 +4,7 @@ use polyphony_core::op::Statx;
 use rb_sys::VALUE;
 
 use super::files::fd_of;
-use super::{Machine, OnInterrupt, Waited};
+use super::{Machine, OnInterrupt};
 use crate::errors::{Outcome, check};
 use crate::ruby::buffer::{self, Loan};
 use crate::ruby::method::{Args, define, method};
@@ -23,16 +23,11 @@ fn statx(this: VALUE, args: Args) -> Outcome {
     };
     // SAFETY: the path and the result are the op's own memory.
     let key = unsafe { machine.submit(Statx { dirfd, path, flags, mask }, Loan::NONE) }?;
-    let (waited, left) = machine.wait_for_remains(key, OnInterrupt::AwaitCancel);
-    match waited {
-        Waited::Done(result) => {
-            check(result)?;
-            let stat = left.and_then(|left| left.memory.stat().copied());
-            Ok(stat.map_or(NIL, |stat| hash_of(&stat)))
-        }
-        Waited::TimedOut => Ok(NIL),
-        Waited::Interrupted(interruption, _) => interruption.conclude(),
-    }
+    machine.conclude_with_remains(key, OnInterrupt::AwaitCancel, |result, left| {
+        check(result)?;
+        let stat = left.and_then(|left| left.memory.stat().copied());
+        Ok(stat.map_or(NIL, |stat| hash_of(&stat)))
+    })
 }
 
 fn hash_of(stat: &libc::statx) -> VALUE {

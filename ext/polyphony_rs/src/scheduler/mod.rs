@@ -75,10 +75,7 @@ impl Scheduler {
     /// The machine, if there is one in this process. From any thread.
     fn existing_machine(&self) -> Outcome<Option<&'static Machine>> {
         match self.native.get() {
-            Some(machine) if !machine.survives_fork() => {
-                machine.disown();
-                self.adopt(Machine::create()?).map(Some)
-            }
+            Some(machine) if !machine.survives_fork() => self.adopt(Machine::create()?).map(Some),
             machine => Ok(machine),
         }
     }
