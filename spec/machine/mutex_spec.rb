@@ -24,14 +24,25 @@ RSpec.describe UM::Mutex do
   # A thread that stops, outside of its machine, after the block.
   def stopped_thread
     ready = Queue.new
-    thread = Thread.new { yield(machine_class.new).then { ready << true } && sleep }
+    thread = Thread.new do
+      Thread.current.report_on_exception = false
+      yield(machine_class.new).then { ready << true } && sleep
+    end
     ready.pop
     thread
   end
 
+  # A thread with a fiber inside, and a machine that doesn't run any more.
+  def thread_inside
+    stopped_thread { |own| own.spin { own.synchronize(mutex) { own.sleep(0) } } && own.snooze }
+  end
+
   # A thread that has left a fiber inside.
-  def ended_thread_inside
-    stopped_thread { |own| own.spin { own.synchronize(mutex) { own.sleep(0) } } && own.snooze }.kill.join
+  def ended_thread_inside = thread_inside.kill.join
+
+  # A thread that has left a fiber in line.
+  def ended_thread_in_line
+    stopped_thread { |own| own.spin { own.synchronize(mutex) { log << :dead } } && own.snooze }.kill.join
   end
 
   it "gives the value of the block", :gc do
@@ -187,13 +198,54 @@ RSpec.describe UM::Mutex do
       expect(soon { free? }).to be(true)
     end
 
-    it "goes to those in line first when a thread has ended inside" do
-      thread = stopped_thread { |own| own.spin { own.synchronize(mutex) { own.sleep(0) } } && own.snooze }
-      fibers = waiting(2)
+    it "goes to those in line, in order, when a thread has ended inside", :gc do
+      [lambda(&:kill), ->(thread) { thread.raise(stop) }].each do |ends|
+        thread = thread_inside
+        fibers = waiting(2)
+        error_of { ends.call(thread) && thread.join }
+        soon { machine.join(fibers) }
+      end
+      expect(log).to eq([0, 1, 0, 1])
+    end
+
+    it "wakes a machine that waits when a thread has ended inside" do
+      thread = thread_inside
+      waiting = Thread.new { machine_class.new.synchronize(mutex) { :in } }
+      Thread.pass until waiting.stop?
       thread.kill.join
-      soon { machine.synchronize(mutex) { log << :asked } }
+      expect([waiting.join(10)&.value, free?]).to eq([:in, true])
+    end
+
+    it "goes to those in line when a thread has ended whose turn had come" do
+      holder = holding
+      thread = stopped_thread { |own| own.spin { own.synchronize(mutex) { log << :dead } } && own.snooze }
+      fibers = waiting(2)
+      machine.schedule(holder, nil)
+      machine.join(holder)
+      thread.kill.join
+      expect([soon { machine.join(fibers) }, log]).to eq([[log, log], [0, 1]])
+    end
+
+    it "stays with its holder when other threads end" do
+      holder = holding
+      fibers = waiting(1)
+      ended_thread_in_line
+      Thread.new { machine_class.new.sleep(0.001) }.join
+      snooze
+      expect(log).to eq([])
+      machine.schedule(holder, nil)
       machine.join(fibers)
-      expect(log).to eq([0, 1, :asked])
+    end
+
+    it "may be many that a thread has left at its end" do
+      mutexes = Array.new(20) { described_class.new }
+      thread = stopped_thread do |own|
+        mutexes.each { |one| own.spin { own.synchronize(one) { own.sleep(0) } } }
+        own.snooze
+      end
+      fibers = mutexes.each_with_index.map { |one, number| parked { machine.synchronize(one) { number } } }
+      thread.kill.join
+      expect(soon { machine.join(fibers) }).to eq([*0...20])
     end
 
     it "passes over a thread that ended in line, or when its turn had come" do
@@ -219,6 +271,74 @@ RSpec.describe UM::Mutex do
     expect(Process.wait2(pid).last.exitstatus).to eq(7)
     machine.schedule(holder, nil)
     expect(free?).to be(true)
+  end
+
+  describe "in a forked child" do
+    # What the block has written there; it gets a machine, and what to write to.
+    def child_writes
+      reader, writer = IO.pipe
+      pid = fork do
+        machine_class.new.then { |own| own.timeout(10, :hangs) { yield own, writer } }
+      ensure
+        exit!(0)
+      end
+      Process.wait(pid)
+      writer.close
+      reader.read
+    ensure
+      [reader, writer].each(&:close)
+    end
+
+    # A fiber of the child in line, and the running one's turns meanwhile.
+    def contend(own, log)
+      own.spin { own.synchronize(mutex) { log << "other " } }
+      own.snooze
+      log << "still "
+      own.sleep(0.001)
+    end
+
+    it "stays with the fiber that has forked, until that leaves" do
+      written = machine.synchronize(mutex) do
+        child_writes { |own, log| contend(own, log) }
+      end
+      expect([written, free?]).to eq(["still ", true])
+    end
+
+    it "refuses the fiber that has forked inside" do
+      written = machine.synchronize(mutex) do
+        child_writes { |own, log| log << error_of { own.synchronize(mutex) { 1 } }.class }
+      end
+      expect(written).to eq("UringMachine::Error")
+    end
+
+    it "goes to the next when the fiber that has forked leaves" do
+      reader, writer = IO.pipe
+      parent = Process.pid
+      own = nil
+      begin
+        pid = machine.synchronize(mutex) do
+          fork.tap { |child| contend(own = machine_class.new, writer) unless child }
+        end
+        own&.snooze
+      ensure
+        exit!(0) unless Process.pid == parent
+      end
+      Process.wait(pid)
+      writer.close
+      expect(reader.read).to eq("still other ")
+      reader.close
+    end
+
+    it "is free for a fiber of the parent that has left it inside when another one forks" do
+      holder = holding
+      fibers = waiting(2)
+      written = child_writes do |own, log|
+        own.join(Array.new(2) { |number| -> { own.synchronize(mutex) { log << number } } })
+      end
+      machine.schedule(holder, nil)
+      machine.join(fibers)
+      expect([written, log]).to eq(["01", [0, 1]])
+    end
   end
 
   describe "bad input" do

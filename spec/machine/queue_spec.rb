@@ -283,6 +283,14 @@ RSpec.describe UM::Queue do
       expect(soon { machine.join(fibers) }).to eq([1, 2])
     end
 
+    it "gives way to those behind it, though nobody uses the queue" do
+      thread = thread_in_line
+      fiber = waiting(1).first
+      machine.push(queue, :item)
+      thread.kill.join
+      expect(soon { machine.join(fiber) }).to eq(:item)
+    end
+
     it "is not mistaken for a later one on the same native thread" do
       20.times do
         Thread.new { leave_in_line(machine_class.new) }.join

@@ -461,6 +461,21 @@ RSpec.describe UM, "TLS" do
     expect(machine.join(reading)).to eq(5)
   end
 
+  it "tells those who wait that a thread has ended in the middle of a read" do
+    ready = Queue.new
+    thread = Thread.new do
+      own = UM.new
+      own.spin { own.ssl_read(server, +"", 10) }
+      own.snooze
+      ready << true
+      sleep
+    end
+    ready.pop
+    waiting = parked { machine.ssl_read(server, buffer, 10) }
+    thread.kill.join
+    expect { soon { raise machine.join(waiting) } }.to raise_error(UM::Error, /thread has died/)
+  end
+
   describe "several fibers on one connection" do
     it "one may write while another one waits for data" do
       reading = parked { machine.ssl_read(server, buffer, 10) }

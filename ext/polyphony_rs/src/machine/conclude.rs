@@ -162,7 +162,7 @@ impl Machine {
         self.abandon(key);
         match role {
             Role::Timeout(value) => Some(Interruption::of_timeout(value)),
-            Role::Wake | Role::Join(_) | Role::Timer | Role::Async(_) => None,
+            Role::Wake | Role::Join(_) | Role::Timer | Role::Async(_) | Role::Line(_) => None,
         }
     }
 

@@ -1,14 +1,18 @@
 //! Fibers in line for something, on whichever machines: the order in which they get it.
+//!
+//! A fiber that is parked is in no position to see that whom it waits for is gone. So a thread that
+//! ends has a look at all lines that anybody stands in. Nobody pays for that who only locks,
+//! pushes or takes.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use polyphony_core::op::OpKey;
-use rb_sys::VALUE;
+use rb_sys::{ID, VALUE};
 
-use super::{Machine, OnInterrupt, Role, Waited};
+use super::{Machine, OnInterrupt, Role, Waited, registry};
 use crate::errors::Outcome;
-use crate::ruby::{fiber, typed};
+use crate::ruby::{fiber, thread, typed};
 
 /// A fiber, and the machine that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +32,31 @@ impl Holder {
         typed::mark(self.fiber);
     }
 
-    /// Whether the fiber will never run again: its thread has ended, or stayed behind in the
-    /// parent of this process. Calls Ruby.
+    /// Whether the machine will never run the fiber again: its thread has ended, or it stayed
+    /// behind in the parent of this process.
     pub(super) fn is_gone(self) -> bool {
         !Machine::any(self.machine).is_ok_and(Machine::has_thread)
     }
+
+    /// Whether the fiber is of this process.
+    pub(super) fn survives_fork(self) -> bool {
+        Machine::any(self.machine).is_ok_and(Machine::survives_fork)
+    }
+
+    /// Whether the fiber will never leave what it is in: it is gone, and isn't the one that goes on
+    /// in a child which it has forked.
+    pub(super) fn has_left(self) -> bool {
+        self.is_gone() && !Machine::any(self.machine).is_ok_and(|it| it.forker() == self.fiber)
+    }
+}
+
+/// What a line is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The queue, mutex or connection.
+    pub(super) object: VALUE,
+    /// Passes on what those have who are gone. Calls nothing of Ruby that could collect garbage.
+    pub(super) pass_on: fn(VALUE),
 }
 
 /// A fiber in line, and the local op that it waits with.
@@ -57,9 +81,8 @@ struct Tickets(RefCell<VecDeque<Ticket>>);
 pub(super) enum Turned {
     /// The fiber's turn has come.
     Called,
-    /// It was interrupted: with what, and whether its turn had come by then, so that it is for
-    /// the fiber to pass it on.
-    Interrupted(super::Interruption, bool),
+    /// It was interrupted. Where its turn had come by then, it is for the fiber to pass it on.
+    Interrupted(super::Interruption),
 }
 
 impl Tickets {
@@ -101,18 +124,18 @@ impl Line {
     }
 
     /// Parks the running fiber at the end of the line.
-    pub(super) fn wait(&self, this: VALUE, name: &'static str) -> Outcome<Turned> {
+    pub(super) fn wait(&self, this: VALUE, name: &'static str, place: Place) -> Outcome<Turned> {
         let machine = Machine::of(this)?;
-        let key = machine.start_local(name, None, Role::Wake);
+        let key = machine.start_local(name, None, Role::Line(place));
         machine.count_op();
         let ticket = Ticket { holder: Holder::current(this), key };
         self.waiting.push(ticket);
         let waited = machine.wait_for(key, OnInterrupt::Abandon);
-        let called = self.called.remove(ticket);
+        self.called.remove(ticket);
         Ok(match waited {
             Waited::Interrupted(interruption, _) => {
                 self.waiting.remove(ticket);
-                Turned::Interrupted(interruption, called)
+                Turned::Interrupted(interruption)
             }
             Waited::Done(_) | Waited::TimedOut => Turned::Called,
         })
@@ -121,13 +144,8 @@ impl Line {
     /// Lets the first in line go on. From any thread.
     pub(super) fn call_next(&self) -> Option<Holder> {
         self.called.first_present();
-        let ticket = loop {
-            let ticket = self.waiting.first_present()?;
-            // Looking at its holder has called Ruby: another thread may have been faster.
-            if self.waiting.remove(ticket) {
-                break ticket;
-            }
-        };
+        let ticket = self.waiting.first_present()?;
+        self.waiting.remove(ticket);
         self.called.push(ticket);
         if let Ok(machine) = Machine::any(ticket.holder.machine) {
             machine.complete_local(ticket.key, 0);
@@ -141,4 +159,40 @@ impl Line {
         self.called.first_present();
         self.called.0.borrow().len()
     }
+}
+
+/// The running thread ends. Its fibers never run again, and what they have goes on to those who
+/// wait for it in other threads.
+unsafe extern "C" fn thread_ends(_: u32, _: VALUE, _: VALUE, _: ID, _: VALUE) {
+    let mut was_ours = false;
+    for machine in registry::machines_here().filter(|machine| machine.is_of_thread()) {
+        machine.lose_thread();
+        was_ours = true;
+    }
+    if !was_ours {
+        return;
+    }
+    let mut places: Vec<Place> = registry::machines_here().flat_map(Machine::places).collect();
+    places.sort_unstable_by_key(|place| place.object);
+    places.dedup_by_key(|place| place.object);
+    // Fibers that stand in line keep what they wait for, and none of them runs in here.
+    places.into_iter().for_each(|place| (place.pass_on)(place.object));
+}
+
+impl Machine {
+    /// What its fibers stand in line for.
+    fn places(&self) -> Vec<Place> {
+        let state = self.state.borrow();
+        let waiters = state.driver.ops().iter();
+        waiters
+            .filter_map(|waiter| match waiter.role {
+                Role::Line(place) => Some(place),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+pub(super) fn init() {
+    thread::at_each_end(thread_ends);
 }

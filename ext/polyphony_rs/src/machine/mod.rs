@@ -98,6 +98,8 @@ pub(crate) enum Role {
     Timer,
     /// An `AsyncOp`: whoever waits for that goes on.
     Async(VALUE),
+    /// The fiber's turn in line has come.
+    Line(line::Place),
 }
 
 impl Waiter {
@@ -108,8 +110,10 @@ impl Waiter {
     fn mark(&self) {
         typed::mark(self.fiber);
         typed::mark(self.loan.value);
-        if let Role::Timeout(value) | Role::Async(value) = self.role {
-            typed::mark(value);
+        match self.role {
+            Role::Timeout(value) | Role::Async(value) => typed::mark(value),
+            Role::Line(place) => typed::mark(place.object),
+            Role::Wake | Role::Join(_) | Role::Timer => {}
         }
     }
 }
@@ -145,8 +149,10 @@ pub(crate) struct Machine {
     state: RefCell<State>,
     /// Size as given to `new`.
     size: u32,
-    /// The thread that it belongs to.
-    thread: VALUE,
+    /// The thread that it belongs to; nil once that has ended.
+    thread: Cell<VALUE>,
+    /// The fiber that goes on in a forked child, if it is one of the thread's; else nil.
+    forker: Cell<VALUE>,
     /// The fiber that interrupts are delivered to.
     root: Cell<VALUE>,
     /// The root fiber has switched away in the machine, and not by other means.
@@ -179,7 +185,8 @@ impl Typed for Machine {
     }
 
     fn mark(&self) {
-        typed::mark(self.thread);
+        typed::mark(self.thread.get());
+        typed::mark(self.forker.get());
         typed::mark(self.root.get());
         typed::mark(self.idle_watcher.get());
         if let Some((fiber, resume)) = self.resumed.get() {
@@ -232,7 +239,7 @@ impl Machine {
     pub(crate) fn check_usable(&self) -> Outcome<()> {
         self.check_process()?;
         // The Ruby thread: a native one serves several, one after the other.
-        if self.thread != thread::current() {
+        if !self.is_of_thread() {
             return Err(Raise::um_error("this machine belongs to another thread"));
         }
         Ok(())
@@ -281,7 +288,8 @@ impl Machine {
         Ok(Self {
             state: RefCell::new(state),
             size,
-            thread: thread::current(),
+            thread: Cell::new(thread::current()),
+            forker: Cell::new(NIL),
             root: Cell::new(fiber::current()),
             root_parked: Cell::new(false),
             waiting: Cell::new(false),
@@ -493,10 +501,30 @@ impl Machine {
         &self.state
     }
 
-    /// Whether the thread that runs the machine's fibers is alive, in this process. Calls Ruby.
+    /// Whether there is a thread that runs the machine's fibers, in this process.
     fn has_thread(&self) -> bool {
-        let alive = || value::call(self.thread, c"alive?", &[]).is_ok_and(value::truthy);
-        self.survives_fork() && (self.thread == thread::current() || alive())
+        self.survives_fork() && self.thread.get() != NIL
+    }
+
+    /// Whether it belongs to the running thread.
+    fn is_of_thread(&self) -> bool {
+        self.thread.get() == thread::current()
+    }
+
+    /// Its thread ends.
+    fn lose_thread(&self) {
+        self.thread.set(NIL);
+    }
+
+    /// The running fiber goes on in a forked child, where the machine doesn't exist. Allocates
+    /// nothing: a thread that has made a machine has a fiber.
+    fn stay_behind(&self) {
+        self.forker.set(if self.is_of_thread() { fiber::current() } else { NIL });
+    }
+
+    /// The fiber that goes on in a forked child; nil where it is none of the machine's thread.
+    fn forker(&self) -> VALUE {
+        self.forker.get()
     }
 
     /// Counts as an op what the ring doesn't see: a plain syscall, a wait for time or for another
@@ -633,6 +661,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     inotify::init(class);
     incoming::init(class);
     join::init(class);
+    line::init();
     metrics::init(class);
     modes::init(class);
     mutex::init(class);

@@ -1,14 +1,15 @@
 //! `UM::Mutex`: one fiber at a time, also of different threads.
 //!
-//! Whoever leaves hands over to the first in line, so that nobody overtakes those who wait. What a
-//! fiber has whose thread has ended goes on to the next when somebody asks for it.
+//! Whoever leaves hands over to the first in line, so that nobody overtakes those who wait. So does
+//! a thread that ends for the fibers that it leaves inside. In a forked child the mutex stays with
+//! the fiber that has forked, and is free if another one had it: that goes on in the parent only.
 
 use std::cell::Cell;
 
 use rb_sys::VALUE;
 
 use super::Machine;
-use super::line::{Holder, Line, Turned};
+use super::line::{Holder, Line, Place, Turned};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
 use crate::ruby::typed::{self, DataType, Typed};
@@ -41,32 +42,41 @@ impl Mutex {
         typed::get(object).ok_or_else(|| Raise::um_error("uninitialized mutex"))
     }
 
-    /// Locks; a plain value that the wait for that was interrupted with.
-    fn lock(&self, this: VALUE) -> Outcome<Option<VALUE>> {
-        let me = Holder::current(this);
-        match self.holder.get() {
-            Some(holder) if holder.fiber == me.fiber => {
-                return Err(Raise::um_error("deadlock: this fiber has the mutex already"));
-            }
-            Some(holder) if holder.is_gone() => self.unlock(),
-            _ => {}
+    /// Locks for the running fiber; a plain value that the wait for that was interrupted with.
+    fn lock(&self, me: Holder, this: VALUE, object: VALUE) -> Outcome<Option<VALUE>> {
+        if self.holder.get().is_some_and(|holder| holder.fiber == me.fiber) {
+            return Err(Raise::um_error("deadlock: this fiber has the mutex already"));
         }
+        self.pass_on();
         if self.holder.get().is_none() {
             self.holder.set(Some(me));
             return Ok(None);
         }
-        match self.line.wait(this, "mutex")? {
+        let pass_on = |object| Self::of(object).map_or((), Self::pass_on);
+        match self.line.wait(this, "mutex", Place { object, pass_on })? {
             Turned::Called => Ok(None),
-            Turned::Interrupted(interruption, called) => {
-                if called {
-                    self.unlock();
-                }
+            Turned::Interrupted(interruption) => {
+                self.unlock(me);
                 interruption.conclude().map(Some)
             }
         }
     }
 
-    fn unlock(&self) {
+    /// Hands over to the next, if it is still the fiber's.
+    fn unlock(&self, me: Holder) {
+        if self.holder.get() == Some(me) {
+            self.hand_over();
+        }
+    }
+
+    /// Hands over to the next where the holder won't do that any more.
+    fn pass_on(&self) {
+        if self.holder.get().is_some_and(Holder::has_left) {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&self) {
         self.holder.set(self.line.call_next());
     }
 }
@@ -77,17 +87,18 @@ fn initialize(this: VALUE) -> Outcome {
 }
 
 /// `synchronize(mutex) { }`: the value of the block.
-fn synchronize(this: VALUE, mutex: VALUE) -> Outcome {
+fn synchronize(this: VALUE, object: VALUE) -> Outcome {
     Machine::of(this)?;
-    let mutex = Mutex::of(mutex)?;
+    let mutex = Mutex::of(object)?;
     if !value::block_given() {
         return Err(Raise::local_jump_error("no block given"));
     }
-    if let Some(interruption) = mutex.lock(this)? {
+    let me = Holder::current(this);
+    if let Some(interruption) = mutex.lock(me, this, object)? {
         return Ok(interruption);
     }
     let result = value::yield_nothing();
-    mutex.unlock();
+    mutex.unlock(me);
     result
 }
 

@@ -368,12 +368,14 @@ fn turn_of(state: &mut State, entry: Entry) -> Option<Turn> {
     let waiter = state.driver.ops_mut().acknowledge(key)?;
     let (fiber, role) = (waiter.fiber, waiter.role);
     match role {
-        Role::Wake | Role::Join(_) if fiber != NIL => Some(Turn::of(fiber, Resume::Op)),
+        Role::Wake | Role::Join(_) | Role::Line(_) if fiber != NIL => {
+            Some(Turn::of(fiber, Resume::Op))
+        }
         Role::Timeout(_) => Some(Turn::of(fiber, Resume::Expired(key))),
         Role::Async(op) => {
             let Progress::Result(end, _) = state.driver.take(key, drop) else { return None };
             AsyncOp::finish(op, end.result).map(|waiter| Turn::of(waiter, Resume::Op))
         }
-        Role::Wake | Role::Join(_) | Role::Timer => None,
+        Role::Wake | Role::Join(_) | Role::Line(_) | Role::Timer => None,
     }
 }

@@ -25,7 +25,7 @@ impl Machine {
             .driver
             .ops()
             .pending()
-            .filter(|op| matches!(op.data.role, Role::Wake | Role::Join(_)))
+            .filter(|op| matches!(op.data.role, Role::Wake | Role::Join(_) | Role::Line(_)))
             .filter(|op| op.data.fiber != NIL)
             .map(|op| Row { fiber: op.data.fiber, op: op.name, fd: op.fd, since: op.since })
             .collect();

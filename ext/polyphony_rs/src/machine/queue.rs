@@ -2,13 +2,12 @@
 //!
 //! A value that is pushed while fibers wait stays in the queue and is promised to the first of
 //! them: it alone may take it, so that waiters are served in order. One that is interrupted in
-//! between passes the promise on, and nothing is lost. A promise to a fiber whose thread has ended
-//! is void; that is found out when the queue is used next.
+//! between passes the promise on, and nothing is lost. So does a thread that ends for its fibers.
 
 use rb_sys::VALUE;
 
 use super::Machine;
-use super::line::{Line, Turned};
+use super::line::{Line, Place, Turned};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
 use crate::ruby::typed::{self, DataType, Typed};
@@ -91,11 +90,13 @@ impl Queue {
     }
 
     /// Takes a value, waiting for one. What the wait was interrupted with otherwise.
-    fn take(&self, this: VALUE, end: End) -> Outcome {
+    fn take(&self, this: VALUE, object: VALUE, end: End) -> Outcome {
         // Where a promise turns out to be void, those in line come first.
         self.promise();
         if !self.has_spare() {
-            if let Turned::Interrupted(interruption, _) = self.line.wait(this, "queue")? {
+            let pass_on = |object| Self::of(object).map_or((), Self::promise);
+            let place = Place { object, pass_on };
+            if let Turned::Interrupted(interruption) = self.line.wait(this, "queue", place)? {
                 self.promise();
                 return interruption.conclude();
             }
@@ -132,12 +133,12 @@ fn unshift(this: VALUE, queue: VALUE, item: VALUE) -> Outcome {
 
 fn pop(this: VALUE, queue: VALUE) -> Outcome {
     Machine::of(this)?;
-    Queue::to_change(queue)?.take(this, End::Tail)
+    Queue::to_change(queue)?.take(this, queue, End::Tail)
 }
 
 fn shift(this: VALUE, queue: VALUE) -> Outcome {
     Machine::of(this)?;
-    Queue::to_change(queue)?.take(this, End::Head)
+    Queue::to_change(queue)?.take(this, queue, End::Head)
 }
 
 /// Defines `UM::Queue` and the machine's methods.

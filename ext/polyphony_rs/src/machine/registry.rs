@@ -129,6 +129,11 @@ fn addresses() -> Vec<usize> {
     machines().alive.clone()
 }
 
+/// The machines of this process, for a caller who calls nothing of Ruby that could free them.
+pub(super) fn machines_here() -> impl Iterator<Item = &'static Machine> {
+    addresses().into_iter().map(at).filter(|machine| machine.survives_fork())
+}
+
 fn pop_retired() -> Option<Loan> {
     machines().retired.pop()
 }
@@ -152,6 +157,7 @@ unsafe extern "C" fn end(_: VALUE, _: VALUE, _: c_int, _: *const VALUE, _: VALUE
 /// that is not ready yet in a child; a thread that Ruby doesn't know leaves even that to Ruby.
 extern "C" fn in_child() {
     if thread::has_gvl() {
+        addresses().into_iter().for_each(|address| at(address).stay_behind());
         settle();
     } else {
         SETTLE.trigger();

@@ -11,13 +11,12 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use polyphony_core::fork;
 use polyphony_core::link::Link;
 use polyphony_core::op::{Op, Recv, Send};
 use rb_sys::VALUE;
 
 use super::files::{length, op_len, optional_length};
-use super::line::{Line, Turned};
+use super::line::{Holder, Line, Place, Turned};
 use super::{Interruption, Machine, OnInterrupt, Waited};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::buffer::{self, Loan, Lock, Source};
@@ -36,8 +35,7 @@ static METHODS: AtomicU64 = AtomicU64::new(NIL);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Free,
-    /// In the process of this [`fork::generation`].
-    Taken(u32),
+    Taken(Holder),
     /// By a thread that has died in the middle: the kernel may still be at it.
     Lost,
 }
@@ -59,6 +57,21 @@ impl Direction {
         self.state.set(state);
         while self.line.call_next().is_some() {}
     }
+
+    /// Ends its use by a fiber whose thread has ended.
+    fn pass_on(&self) {
+        let is_lost = |holder: Holder| holder.survives_fork() && holder.is_gone();
+        if matches!(self.state.get(), Use::Taken(holder) if is_lost(holder)) {
+            self.leave(Use::Lost);
+        }
+    }
+
+    fn mark(&self) {
+        if let Use::Taken(holder) = self.state.get() {
+            holder.mark();
+        }
+        self.line.mark();
+    }
 }
 
 /// What an SSLSocket gets together with the BIO. Held by the SSLSocket, and by ops in flight.
@@ -78,8 +91,16 @@ impl Typed for Session {
     }
 
     fn mark(&self) {
-        self.receiving.line.mark();
-        self.sending.line.mark();
+        self.receiving.mark();
+        self.sending.mark();
+    }
+}
+
+/// See [`Direction::pass_on`].
+fn pass_on(session_object: VALUE) {
+    if let Some(session) = typed::get::<Session>(session_object) {
+        session.receiving.pass_on();
+        session.sending.pass_on();
     }
 }
 
@@ -256,21 +277,23 @@ impl Connection {
 
     /// Whether a direction is free. If not, it waits until somebody has left it.
     fn may_use(&self, direction: &Direction) -> Result<bool, Interruption> {
+        direction.pass_on();
         match direction.state.get() {
             Use::Free => return Ok(true),
             Use::Lost => {
                 let lost = "a thread has died while it used this connection";
                 return Err(Raise::um_error(lost).into());
             }
-            Use::Taken(process) if process == fork::generation() => {}
+            Use::Taken(holder) if holder.survives_fork() => {}
             Use::Taken(_) => {
                 let lost = "a fiber of the parent process was using this connection at the fork";
                 return Err(Raise::um_error(lost).into());
             }
         }
-        match direction.line.wait(self.machine_object, "tls")? {
+        let place = Place { object: self.session_object, pass_on };
+        match direction.line.wait(self.machine_object, "tls", place)? {
             Turned::Called => Ok(false),
-            Turned::Interrupted(interruption, _) => Err(interruption),
+            Turned::Interrupted(interruption) => Err(interruption),
         }
     }
 
@@ -280,7 +303,7 @@ impl Connection {
         direction: &Direction,
         body: impl FnOnce() -> Result<T, Interruption>,
     ) -> Result<T, Interruption> {
-        direction.state.set(Use::Taken(fork::generation()));
+        direction.state.set(Use::Taken(Holder::current(self.machine_object)));
         let outcome = body();
         let state = if direction.state.get() == Use::Lost { Use::Lost } else { Use::Free };
         direction.leave(state);

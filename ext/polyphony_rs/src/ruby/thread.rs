@@ -33,6 +33,16 @@ pub(crate) fn check_interrupts() -> Outcome {
     })
 }
 
+/// A function as Ruby calls it for an event.
+pub(crate) type EventHook = unsafe extern "C" fn(u32, VALUE, VALUE, ID, VALUE);
+
+/// Has `hook` called at the end of every thread but the main one, by that thread, with the GVL: no
+/// code of the program's runs in it any more. During initialisation.
+pub(crate) fn at_each_end(hook: EventHook) {
+    // SAFETY: during initialisation. Ruby calls it with five words, and marks the nil.
+    unsafe { rb_sys::rb_add_event_hook(Some(hook), rb_sys::RUBY_EVENT_THREAD_END, NIL) };
+}
+
 /// Ends a forked child whose only fiber has ended: as a program ends that has come to its end, or
 /// to an exception that nobody rescued.
 pub(crate) fn end_process(outcome: Outcome) -> ! {
