@@ -147,6 +147,58 @@ RSpec.describe UM, "fork" do
     expect(lines).to eq(["before and after"])
   end
 
+  # Ruby starts programs by fork(2) as root, and by vfork(2) else: then the child has its parent's
+  # memory, and may not give up anything.
+  {
+    "as this user" => "",
+    "as nobody" => "[Process::GID, Process::UID].each { _1.change_privilege(65_534) } if Process.uid.zero?"
+  }.each do |who, first|
+    it "and what else starts a program leaves the parent's Strings lent, #{who}" do
+      lines = output_of(<<~RUBY)
+        #{first}
+        buffer = +""
+        reading = machine.spin { machine.read(reader, buffer, 10) }
+        machine.snooze
+        machine.submit
+        system("true")
+        Process.wait(spawn("true"))
+        [`echo one`, IO.popen("echo two", &:read)].each { |text| puts text }
+        p((buffer << "x" rescue $!.class))
+        machine.write(writer, "hello")
+        p machine.join(reading), buffer
+      RUBY
+      expect(lines).to eq(["one", "two", "RuntimeError", "5", '"hello"'])
+    end
+  end
+
+  # A fork that Ruby knows nothing of: its child may use Ruby if no other thread is in the way.
+  [true, false].each do |with_lock|
+    it "by a C library #{with_lock ? "with" : "without"} the VM lock makes the child give up the machine" do
+      outcome = ruby_program(<<~RUBY)
+        require "fiddle"
+        require "uringmachine"
+        machine = UM.new
+        reader, writer = UM.pipe
+        buffer = +"before"
+        reading = machine.spin { machine.read(reader, buffer, 10, -1) }
+        machine.snooze
+        machine.submit
+        raw_fork = Fiddle::Function.new(Fiddle.dlopen(nil)["fork"], [], Fiddle::TYPE_INT, need_gvl: #{with_lock})
+        if (pid = raw_fork.call).zero?
+          error = (machine.sleep(0) rescue $!)
+          $stdout.syswrite([error.class, buffer << " and after", UM.new.sleep(0.001)].join(" "))
+          exit!(3)
+        end
+        $stdout.syswrite(" \#{Process.wait2(pid).last.exitstatus} ")
+        machine.write(writer, "hello")
+        $stdout.syswrite([machine.join(reading), buffer].join(" "))
+      RUBY
+      skip "this Ruby has no Fiddle" if outcome.stderr.include?("cannot load such file -- fiddle")
+      parts = ["UringMachine::Error", "before and after", 0.001, 3, 5, "beforehello"]
+      expect(outcome.stdout).to eq(parts.join(" ")), outcome.inspect
+    end
+  end
+
   it "leaves no descriptor of the ring in a program that is executed" do
     lines = output_of(<<~RUBY)
       count = 'p Dir.children("/proc/self/fd").count { |fd| File.readlink("/proc/self/fd/" + fd) =~ /io_uring|eventfd:um/ rescue nil }'
