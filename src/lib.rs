@@ -24,5 +24,6 @@ pub mod ring;
 pub mod runqueue;
 pub mod source;
 pub mod splice;
+pub mod stream;
 pub mod sys;
 pub mod timer;

@@ -30,8 +30,8 @@ class UringMachine
     def um_wait
       loop do
         case result = yield
-        when :wait_readable then @__um_machine__.poll(to_io.fileno, IO::READABLE)
-        when :wait_writable then @__um_machine__.poll(to_io.fileno, IO::WRITABLE)
+        when :wait_readable then @__um_machine__.poll(to_io.fileno, ::IO::READABLE)
+        when :wait_writable then @__um_machine__.poll(to_io.fileno, ::IO::WRITABLE)
         else return result
         end
       end

@@ -1,7 +1,9 @@
 //! The ring, the ops in flight and their deadlines, put together.
 
 mod buffers;
+mod inlet;
 mod reap;
+mod streams;
 mod submit;
 mod teardown;
 mod wait;
@@ -19,6 +21,10 @@ use crate::op::{OpKey, OpTable};
 use crate::ring::sidecar::Sidecar;
 use crate::ring::wake::Waker;
 use crate::ring::{Capabilities, Ring, RingConfig};
+use crate::stream::Streams;
+
+pub use inlet::Inlet;
+pub use streams::Buffers;
 
 /// Receives what a drain brings to light.
 pub trait Sink<T> {
@@ -35,6 +41,7 @@ pub struct Driver<T> {
     ops: OpTable<T>,
     /// Made when the first op needs it.
     pool: Option<Pool>,
+    streams: Streams,
     timers: crate::timer::TimerHeap,
     /// `None`: the ring is closed.
     waker: Option<Waker>,
@@ -78,6 +85,7 @@ impl<T> Driver<T> {
             ring: ManuallyDrop::new(ring),
             ops: OpTable::default(),
             pool: None,
+            streams: Streams::default(),
             timers: crate::timer::TimerHeap::default(),
             inbox: Inbox::new(waker.clone()),
             waker: Some(waker),

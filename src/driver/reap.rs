@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Driver, Sink};
+use super::{Driver, Sink, streams};
 use crate::op::{self, Completion, OpKey};
 use crate::ring::Cqe;
 use crate::ring::wake::Waker;
@@ -33,7 +33,7 @@ impl<T> Driver<T> {
     /// Takes what has completed and what workers reported.
     pub fn drain(&mut self, sink: &mut impl Sink<T>) {
         self.given_up = 0;
-        let Self { ring, ops, pool, timers, waker, wake_armed, .. } = self;
+        let Self { ring, ops, pool, streams, timers, waker, wake_armed, .. } = self;
         let mut ran_out = false;
         let mut crowded = Vec::new();
         let mut take_in = |cqe: Cqe| match cqe.user_data {
@@ -47,8 +47,16 @@ impl<T> Driver<T> {
                 let Cqe { result, flags, .. } = cqe;
                 let segment = pool.as_mut().and_then(|pool| pool.take_in(result, flags));
                 ran_out |= result == -libc::ENOBUFS && ops.takes_buffers(key);
-                let todo = ops.complete(key, Completion { result, flags, segment });
-                if cqe.more() && ops.is_crowded(key) {
+                let completion = Completion { result, flags, segment };
+                let stream = ops.stream(key).and_then(|id| streams.get_mut(id));
+                let (todo, full) = match stream {
+                    Some(stream) => {
+                        let todo = streams::take_in(ops, (stream, pool), key, completion);
+                        (todo, stream.is_full())
+                    }
+                    None => (ops.complete(key, completion), ops.is_crowded(key)),
+                };
+                if cqe.more() && full {
                     crowded.push(key);
                 }
                 match todo {
@@ -71,6 +79,9 @@ impl<T> Driver<T> {
         // Their waiters start them again when they have caught up.
         crowded.into_iter().for_each(|key| self.cancel(key, sink));
         self.release_unclaimed();
+        if ran_out {
+            self.streams.release_sparse(&mut self.pool);
+        }
         if let Some(pool) = &mut self.pool {
             if ran_out {
                 pool.ran_out();

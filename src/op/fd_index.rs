@@ -66,6 +66,15 @@ impl FdIndex {
         }
     }
 
+    /// How often the descriptor was closed; from now on that is counted.
+    pub(super) fn watch(&mut self, fd: RawFd) -> u32 {
+        if fd >= 0 {
+            let row = self.row(fd);
+            self.set_head(fd, row.head);
+        }
+        self.closes(fd)
+    }
+
     /// The descriptor is about to be closed. Only what had an op needs to know.
     pub(super) fn closed(&mut self, fd: RawFd) {
         let row = match usize::try_from(fd) {

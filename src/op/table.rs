@@ -7,6 +7,7 @@ use super::fd_index::FdIndex;
 use super::state::{Action, Event, State, step};
 use super::{Discard, OpKey, OpMemory};
 use crate::buf::Segment;
+use crate::stream::StreamId;
 
 const NO_SLOT: u32 = u32::MAX;
 
@@ -90,6 +91,8 @@ struct Slot<T> {
     result: Option<Completion>,
     /// Results behind `result` (multishot only).
     more: VecDeque<Completion>,
+    /// Where its results go, if not to a waiter.
+    stream: Option<StreamId>,
     memory: OpMemory,
     data: Option<T>,
     next_free: u32,
@@ -168,6 +171,7 @@ impl<T> OpTable<T> {
         slot.closed = false;
         slot.timed_out = false;
         slot.announced = false;
+        slot.stream = None;
         slot.data = Some(data);
         OpKey { index, generation: slot.generation }
     }
@@ -191,6 +195,7 @@ impl<T> OpTable<T> {
             announced: false,
             result: None,
             more: VecDeque::new(),
+            stream: None,
             memory: OpMemory::None,
             data: None,
             next_free: NO_SLOT,
@@ -222,6 +227,19 @@ impl<T> OpTable<T> {
         slot.state = Some(State::Detached);
         slot.detached = true;
         self.detached += 1;
+    }
+
+    /// What the op brings goes to a stream. Its end is still a result to be taken.
+    pub(crate) fn feed_into(&mut self, key: OpKey, stream: StreamId) {
+        if let Some(slot) = self.slot_mut(key) {
+            slot.stream = Some(stream);
+        }
+    }
+
+    /// The stream that the op's results go to, as long as somebody wants them.
+    pub(crate) fn stream(&self, key: OpKey) -> Option<StreamId> {
+        let slot = self.slot(key)?;
+        slot.stream.filter(|_| slot.state != Some(State::Abandoned))
     }
 
     fn slot(&self, key: OpKey) -> Option<&Slot<T>> {
@@ -343,6 +361,11 @@ impl<T> OpTable<T> {
         self.on_fd.closed(fd);
     }
 
+    /// How often the descriptor was closed, also if it has had no op yet.
+    pub(crate) fn watch(&mut self, fd: RawFd) -> u32 {
+        self.on_fd.watch(fd)
+    }
+
     /// How often the descriptor was closed since it had its first op.
     #[must_use]
     pub fn closes(&self, fd: RawFd) -> u32 {
@@ -424,7 +447,8 @@ impl<T> OpTable<T> {
         }
     }
 
-    fn announce(&mut self, key: OpKey) -> Todo<T> {
+    /// There is something to say to the op's waiter.
+    pub(crate) fn announce(&mut self, key: OpKey) -> Todo<T> {
         match self.slot_mut(key) {
             Some(slot) if !slot.announced => {
                 slot.announced = true;

@@ -10,6 +10,7 @@ mod machine;
 mod polyphony;
 mod ruby;
 mod scheduler;
+mod um_io;
 
 use magnus::rb_sys::AsRawValue;
 use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
@@ -30,6 +31,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let thread: RClass = ruby.class_object().const_get("Thread")?;
     constants::init(um.as_raw());
     machine::init(um.as_raw(), thread.as_raw());
+    um_io::init(um.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
     scheduler::init(scheduler.as_raw());
     let io: RClass = ruby.class_object().const_get("IO")?;

@@ -176,9 +176,13 @@ fn fsync(this: VALUE, fd: VALUE) -> Outcome {
 
 impl Source {
     pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Lent { len, .. } => *len == 0,
-            Self::Owned(bytes) => bytes.is_empty(),
+            Self::Lent { len, .. } => *len,
+            Self::Owned(bytes) => bytes.len(),
         }
     }
 

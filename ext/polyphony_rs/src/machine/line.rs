@@ -16,36 +16,36 @@ use crate::ruby::{fiber, thread, typed};
 
 /// A fiber, and the machine that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(crate) struct Holder {
     machine: VALUE,
-    pub(super) fiber: VALUE,
+    pub(crate) fiber: VALUE,
 }
 
 impl Holder {
     /// The running fiber.
-    pub(super) fn current(machine: VALUE) -> Self {
+    pub(crate) fn current(machine: VALUE) -> Self {
         Self { machine, fiber: fiber::current() }
     }
 
-    pub(super) fn mark(self) {
+    pub(crate) fn mark(self) {
         typed::mark(self.machine);
         typed::mark(self.fiber);
     }
 
     /// Whether the machine will never run the fiber again: its thread has ended, or it stayed
     /// behind in the parent of this process.
-    pub(super) fn is_gone(self) -> bool {
+    pub(crate) fn is_gone(self) -> bool {
         !Machine::any(self.machine).is_ok_and(Machine::has_thread)
     }
 
     /// Whether the fiber is of this process.
-    pub(super) fn survives_fork(self) -> bool {
+    pub(crate) fn survives_fork(self) -> bool {
         Machine::any(self.machine).is_ok_and(Machine::survives_fork)
     }
 
     /// Whether the fiber will never leave what it is in: it is gone, and isn't the one that goes on
     /// in a child which it has forked.
-    pub(super) fn has_left(self) -> bool {
+    pub(crate) fn has_left(self) -> bool {
         self.is_gone() && !Machine::any(self.machine).is_ok_and(|it| it.forker() == self.fiber)
     }
 }
@@ -54,9 +54,9 @@ impl Holder {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     /// The queue, mutex or connection.
-    pub(super) object: VALUE,
+    pub(crate) object: VALUE,
     /// Passes on what those have who are gone. Calls nothing of Ruby that could collect garbage.
-    pub(super) pass_on: fn(VALUE),
+    pub(crate) pass_on: fn(VALUE),
 }
 
 /// A fiber in line, and the local op that it waits with.
@@ -68,7 +68,7 @@ struct Ticket {
 
 /// First come, first served. No borrow is alive across a call into Ruby.
 #[derive(Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     waiting: Tickets,
     /// Those whose turn has come, until they run.
     called: Tickets,
@@ -78,7 +78,7 @@ pub(super) struct Line {
 struct Tickets(RefCell<VecDeque<Ticket>>);
 
 /// How a wait in line ended.
-pub(super) enum Turned {
+pub(crate) enum Turned {
     /// The fiber's turn has come.
     Called,
     /// It was interrupted. Where its turn had come by then, it is for the fiber to pass it on.
@@ -118,13 +118,13 @@ impl Tickets {
 }
 
 impl Line {
-    pub(super) fn mark(&self) {
+    pub(crate) fn mark(&self) {
         self.waiting.mark();
         self.called.mark();
     }
 
     /// Parks the running fiber at the end of the line.
-    pub(super) fn wait(&self, this: VALUE, name: &'static str, place: Place) -> Outcome<Turned> {
+    pub(crate) fn wait(&self, this: VALUE, name: &'static str, place: Place) -> Outcome<Turned> {
         let machine = Machine::of(this)?;
         let key = machine.start_local(name, None, Role::Line(place));
         machine.count_op();
@@ -142,7 +142,7 @@ impl Line {
     }
 
     /// Lets the first in line go on. From any thread.
-    pub(super) fn call_next(&self) -> Option<Holder> {
+    pub(crate) fn call_next(&self) -> Option<Holder> {
         self.called.first_present();
         let ticket = self.waiting.first_present()?;
         self.waiting.remove(ticket);
@@ -155,7 +155,7 @@ impl Line {
 
     /// How many were called and have not run yet. Who won't any more doesn't count once it is the
     /// first of them.
-    pub(super) fn called(&self) -> usize {
+    pub(crate) fn called(&self) -> usize {
         self.called.first_present();
         self.called.0.borrow().len()
     }
@@ -193,6 +193,6 @@ impl Machine {
     }
 }
 
-pub(super) fn init() {
+pub(crate) fn init() {
     thread::at_each_end(thread_ends);
 }

@@ -18,7 +18,7 @@ mod hosts;
 mod incoming;
 mod inotify;
 mod join;
-mod line;
+pub(crate) mod line;
 mod metrics;
 mod modes;
 mod mutex;
@@ -34,14 +34,14 @@ mod registry;
 mod runqueue;
 mod sockets;
 mod spun;
-mod ssl;
+pub(crate) mod ssl;
 mod starter;
 mod stat;
 mod system;
 mod tcp;
 mod time;
 mod transfer;
-mod vectored;
+pub(crate) mod vectored;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -60,10 +60,11 @@ use crate::ruby::buffer::{Loan, Source};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::{NIL, fiber, thread, value};
+use crate::um_io::Orphans;
 
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
-pub(crate) use files::{CURRENT_POSITION, op_len};
+pub(crate) use files::{CURRENT_POSITION, length, op_len};
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
 use runqueue::{Entry, Kind, Queues};
@@ -103,7 +104,7 @@ pub(crate) enum Role {
 }
 
 impl Waiter {
-    fn new(fiber: VALUE, loan: Loan) -> Self {
+    pub(crate) fn new(fiber: VALUE, loan: Loan) -> Self {
         Self { fiber, loan, role: Role::Wake }
     }
 
@@ -140,6 +141,8 @@ pub(crate) struct State {
     pub(crate) total_waits: u64,
     /// Most ops and scheduled turns there ever were at one time.
     records: usize,
+    /// Sources of streams that nobody reads any more.
+    pub(crate) orphans: Orphans,
     /// Where time goes, in profile mode.
     profile: Option<modes::Profile>,
 }
@@ -283,6 +286,7 @@ impl Machine {
             total_switches: 0,
             total_waits: 0,
             records: 0,
+            orphans: Orphans::default(),
             profile: None,
         };
         Ok(Self {

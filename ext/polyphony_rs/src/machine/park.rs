@@ -255,7 +255,16 @@ impl Machine {
             }
             queues.run.replenish();
         }
+        self.close_orphans();
         self.release_retired();
+    }
+
+    /// Closes streams whose readers were collected.
+    fn close_orphans(&self) {
+        let State { driver, queues, orphans, .. } = &mut *self.state.borrow_mut();
+        for mut inlet in orphans.borrow_mut().drain(..) {
+            inlet.close(driver, queues);
+        }
     }
 
     /// Gives back the loans of ops that ended without a waiter.

@@ -105,7 +105,7 @@ fn pass_on(session_object: VALUE) {
 }
 
 /// An SSLSocket with a session, in a call of a machine's method.
-struct Connection {
+pub(crate) struct Connection {
     machine: &'static Machine,
     machine_object: VALUE,
     socket: VALUE,
@@ -116,7 +116,7 @@ struct Connection {
 
 impl Connection {
     /// An SSLSocket; one that has no session yet gets one.
-    fn open(machine_object: VALUE, socket: VALUE) -> Outcome<Self> {
+    pub(crate) fn open(machine_object: VALUE, socket: VALUE) -> Outcome<Self> {
         let machine = Machine::of(machine_object)?;
         let ssl = Ssl::of(socket)?;
         let session_object = match value::ivar(socket, session_name()) {
@@ -135,20 +135,51 @@ impl Connection {
             // SAFETY: the target is that large, and lent until the next line.
             let step = self.call(|ssl| unsafe { ssl.read(target.ptr, max) });
             target.loan.release();
-            // Reading answers some of what it reads. A socket that doesn't take it now gets it
-            // before the next bytes, and errors are for those who write.
-            let _ = self.session.link.borrow_mut().flush();
-            match step? {
-                Step::Bytes(count) => {
-                    target.finish(count)?;
-                    return Ok(count);
-                }
-                Step::End => return Ok(0),
-                Step::WantRead => self.receive()?,
-                Step::WantWrite => self.send_in_turn()?,
-                Step::Failed(reason) => return Err(Raise::um_error(reason).into()),
+            if let Some(count) = self.after_read(step?)? {
+                target.finish(count)?;
+                return Ok(count);
             }
         }
+    }
+
+    /// Reads what there is, of a record at most; `None` at the end.
+    pub(crate) fn read_chunk(&self) -> Result<Option<Vec<u8>>, Interruption> {
+        loop {
+            // Not kept while the fiber waits.
+            let mut chunk = vec![0; RECORD];
+            // SAFETY: the chunk is that large.
+            let step = self.call(|ssl| unsafe { ssl.read(chunk.as_mut_ptr(), RECORD) })?;
+            if let Step::Bytes(count) = step {
+                chunk.truncate(count);
+                chunk.shrink_to_fit();
+            } else {
+                chunk = Vec::new();
+            }
+            if let Some(count) = self.after_read(step)? {
+                return Ok((count > 0).then_some(chunk));
+            }
+        }
+    }
+
+    /// What a call has read: 0 at the end. `None`: it has waited, and the call is to be repeated.
+    fn after_read(&self, step: Step) -> Result<Option<usize>, Interruption> {
+        // Reading answers some of what it reads. A socket that doesn't take it now gets it before
+        // the next bytes, and errors are for those who write.
+        let _ = self.session.link.borrow_mut().flush();
+        match step {
+            Step::Bytes(count) => return Ok(Some(count)),
+            Step::End => return Ok(Some(0)),
+            Step::WantRead => self.receive()?,
+            Step::WantWrite => self.send_in_turn()?,
+            Step::Failed(reason) => return Err(Raise::um_error(reason).into()),
+        }
+        Ok(None)
+    }
+
+    /// Writes all of what was lent.
+    pub(crate) fn write_source(&self, source: &Source) -> Result<usize, Interruption> {
+        let (ptr, len) = source.memory();
+        if len == 0 { Ok(0) } else { self.write(ptr, len) }
     }
 
     /// Writes all of it, undivided by what other fibers write.
@@ -372,8 +403,7 @@ fn ssl_write(this: VALUE, socket: VALUE, buffer: VALUE, len: VALUE) -> Outcome {
     buffer::check(buffer)?;
     let connection = Connection::open(this, socket)?;
     let source = buffer::lend_source(buffer, len)?;
-    let (ptr, len) = source.memory();
-    let written = if len == 0 { Ok(0) } else { connection.write(ptr, len) };
+    let written = connection.write_source(&source);
     source.release();
     conclude(written)
 }
@@ -387,7 +417,7 @@ fn conclude(count: Result<usize, Interruption>) -> Outcome {
 
 impl Source {
     /// Where the bytes are, and how many.
-    fn memory(&self) -> (*const u8, usize) {
+    pub(crate) fn memory(&self) -> (*const u8, usize) {
         match self {
             Self::Lent { ptr, len, .. } => (*ptr, *len),
             Self::Owned(bytes) => (bytes.as_ptr(), bytes.len()),

@@ -13,14 +13,15 @@ use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, value};
 
 impl Machine {
-    /// Writes it all, by as many ops as it takes: the number of bytes. `op` gets the places of the
-    /// next bytes, and how many were written before.
-    fn write_all<O: Op>(
+    /// Writes it all, by as many ops as it takes: the number of bytes, with those that were
+    /// `written` already. `op` gets the places of the next bytes, and how many were written before.
+    pub(crate) fn write_all<O: Op>(
         &self,
         sources: Sources,
+        written: usize,
         op: impl Fn(Box<[libc::iovec]>, u64) -> O,
     ) -> Outcome {
-        let mut written = 0;
+        let mut written = written as u64;
         while !sources.is_empty() {
             // SAFETY: the loan keeps the bytes; the list of their places moves into the op's own
             // memory.
@@ -54,7 +55,7 @@ fn writev(this: VALUE, args: Args) -> Outcome {
         _ => (buffers, CURRENT_POSITION),
     };
     let sources = Sources::lend(buffers)?;
-    let written = machine.write_all(sources, |vectors, written| {
+    let written = machine.write_all(sources, 0, |vectors, written| {
         let own = offset == CURRENT_POSITION;
         let offset = if own { offset } else { offset.saturating_add(written) };
         WriteV { fd, vectors, offset }
@@ -68,7 +69,7 @@ fn sendv(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let (fd, buffers) = fd_and_buffers(args)?;
     let sources = Sources::lend(buffers)?;
-    let sent = machine.write_all(sources, |vectors, _| SendV { fd, vectors });
+    let sent = machine.write_all(sources, 0, |vectors, _| SendV { fd, vectors });
     sources.release();
     sent
 }

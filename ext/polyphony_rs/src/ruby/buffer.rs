@@ -19,6 +19,12 @@ fn bytes(size: Size) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
+// Their flags are sets, which the bindings' enum can't hold.
+unsafe extern "C" {
+    fn rb_io_buffer_new(base: *mut c_void, size: Size, flags: u32) -> VALUE;
+    fn rb_io_buffer_get_bytes(buffer: VALUE, base: *mut *mut c_void, size: *mut Size) -> u32;
+}
+
 /// `RB_IO_BUFFER_LOCKED`.
 const BUFFER_LOCKED: u32 = 32;
 /// `RB_IO_BUFFER_EXTERNAL`, `_INTERNAL` and `_MAPPED`: whose the memory is. A slice has none.
@@ -152,7 +158,7 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
     let mut base: *mut c_void = std::ptr::null_mut();
     let mut size = 0;
     // SAFETY: it is an IO::Buffer; this never raises.
-    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
+    unsafe { rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
     let offset = position(bytes(size), offset)?;
     let Some(end) = offset.checked_add(maxlen) else {
         return Err(Raise::argument_error("buffer would become too large"));
@@ -192,7 +198,7 @@ fn is_locked(buffer: VALUE) -> bool {
 fn flags(buffer: VALUE) -> u32 {
     let (mut base, mut size) = (std::ptr::null_mut(), 0);
     // SAFETY: it is an IO::Buffer; this only reads its structure.
-    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) as u32 }
+    unsafe { rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) }
 }
 
 /// Memory to read into in place of a slice's: a String that no program can find.
@@ -400,7 +406,7 @@ pub(crate) fn peek(buffer: VALUE) -> (*const u8, usize) {
     let mut base: *mut c_void = std::ptr::null_mut();
     let mut size = 0;
     // SAFETY: it is an IO::Buffer; this only reads its structure.
-    unsafe { rb_sys::rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
+    unsafe { rb_io_buffer_get_bytes(buffer, &raw mut base, &raw mut size) };
     (base.cast_const().cast(), bytes(size))
 }
 
@@ -436,6 +442,24 @@ pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outco
     }
     let loan = lock_buffer(buffer)?;
     Ok(HookBuffer { ptr, len, loan, target: None })
+}
+
+/// `RB_IO_BUFFER_READONLY`, and memory that is another's.
+const BUFFER_IN_PLACE: u32 = 128 | BUFFER_LOCKED | 1;
+
+/// Yields a locked, read-only IO::Buffer around some bytes, which is void afterwards.
+///
+/// # Safety
+/// The bytes stay valid and in place until the block has returned.
+pub(crate) unsafe fn yield_in_place(bytes: &[u8]) -> Outcome {
+    let base: *mut u8 = bytes.as_ptr().cast_mut();
+    // SAFETY: under protect. The buffer is read-only, so nothing writes there.
+    let buffer =
+        protect(|| unsafe { rb_io_buffer_new(base.cast(), bytes.len() as Size, BUFFER_IN_PLACE) })?;
+    let yielded = super::value::yield_to_block(buffer);
+    // SAFETY: under protect; an IO::Buffer. A program may have freed it already.
+    protect(|| unsafe { rb_sys::rb_io_buffer_free_locked(buffer) })?;
+    yielded
 }
 
 /// A NUL-terminated copy of a String; ArgumentError when it has a NUL inside.

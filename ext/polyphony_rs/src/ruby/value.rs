@@ -177,6 +177,48 @@ pub(crate) fn string(bytes: &[u8]) -> VALUE {
     unsafe { rb_sys::rb_str_new(bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
 }
 
+/// A new String of `len` bytes that are yet to be set.
+pub(crate) fn string_of(len: usize) -> VALUE {
+    // SAFETY: without a source, nothing is copied.
+    unsafe { rb_sys::rb_str_new(std::ptr::null(), len as c_long) }
+}
+
+/// A new empty String with room for so many bytes.
+pub(crate) fn string_with_capacity(capacity: usize) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_str_buf_new(capacity as c_long) }
+}
+
+/// Appends bytes to a String of ours.
+pub(crate) fn append(string: VALUE, bytes: &[u8]) -> VALUE {
+    // SAFETY: it is a String that is neither frozen nor locked; the bytes are copied.
+    unsafe { rb_sys::rb_str_cat(string, bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
+}
+
+/// The bytes of a String.
+///
+/// # Safety
+/// It is a String, and nothing of Ruby runs as long as they are used.
+pub(crate) unsafe fn bytes<'a>(string: VALUE) -> &'a [u8] {
+    // SAFETY: this function's own contract.
+    unsafe {
+        let len = usize::try_from(rb_sys::RSTRING_LEN(string)).unwrap_or(0);
+        std::slice::from_raw_parts(rb_sys::RSTRING_PTR(string).cast::<u8>(), len)
+    }
+}
+
+/// The same, to be changed.
+///
+/// # Safety
+/// As above; and it is a String of ours that shares its bytes with none.
+pub(crate) unsafe fn bytes_mut<'a>(string: VALUE) -> &'a mut [u8] {
+    // SAFETY: this function's own contract.
+    unsafe {
+        let len = usize::try_from(rb_sys::RSTRING_LEN(string)).unwrap_or(0);
+        std::slice::from_raw_parts_mut(rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>(), len)
+    }
+}
+
 /// A new String in UTF-8.
 pub(crate) fn utf8(text: &str) -> VALUE {
     // SAFETY: as `string`.
@@ -192,11 +234,8 @@ pub(crate) fn file_name(bytes: &[u8]) -> VALUE {
 /// The bytes of a String, copied.
 pub(crate) fn bytes_of(value: VALUE) -> Vec<u8> {
     debug_assert!(is_string(value));
-    // SAFETY: it is a String, and nothing runs between taking the pointer and copying.
-    unsafe {
-        let len = usize::try_from(rb_sys::RSTRING_LEN(value)).unwrap_or(0);
-        std::slice::from_raw_parts(rb_sys::RSTRING_PTR(value).cast::<u8>(), len).to_vec()
-    }
+    // SAFETY: it is a String, and nothing runs before they are copied.
+    unsafe { bytes(value) }.to_vec()
 }
 
 /// A String's text; TypeError for anything else.
