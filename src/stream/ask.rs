@@ -66,25 +66,43 @@ impl Stream {
             Ask::Exactly(count) => self.unless_ended(count),
             Ask::UpTo(count) if self.pending > 0 => Found::bytes(count.min(self.pending)),
             Ask::UpTo(_) => self.unless_ended(1),
-            Ask::Line { max } => self.look_for(b'\n', max, store).map_line(self, store),
-            Ask::Until { delimiter, max } => self.look_for(delimiter, max, store),
+            Ask::Line { max } => self.look_for_line(max, store),
+            Ask::Until { delimiter, max } => match self.look_for(delimiter, max, store) {
+                Ok(position) => Answer::Ready(Found { len: position, skip: 1 }),
+                Err(answer) => answer,
+            },
             Ask::UntilOrUpTo { delimiter, max } => match self.look_for(delimiter, max, store) {
-                Answer::Nothing if self.pending > 0 => Found::bytes(max.min(self.pending)),
-                answer => answer,
+                Ok(position) => Answer::Ready(Found { len: position, skip: 1 }),
+                Err(Answer::Nothing) if self.pending > 0 => Found::bytes(max.min(self.pending)),
+                Err(answer) => answer,
             },
         }
+    }
+
+    /// A carriage return is part of the delimiter.
+    fn look_for_line(&mut self, max: usize, store: &impl Store) -> Answer {
+        let (len, before) = match self.look_for(b'\n', max, store) {
+            Ok(0) => (0, None),
+            Ok(position) => (position, self.byte(position - 1, store)),
+            Err(answer) => return answer,
+        };
+        Answer::Ready(match before {
+            Some(b'\r') => Found { len: len - 1, skip: 2 },
+            _ => Found { len, skip: 1 },
+        })
     }
 
     fn unless_ended(&self, needed: usize) -> Answer {
         if self.ended { Answer::Nothing } else { Answer::NeedMore(needed) }
     }
 
-    fn look_for(&mut self, delimiter: u8, max: usize, store: &impl Store) -> Answer {
+    /// Where the delimiter is among the first `max` bytes, or why it isn't.
+    fn look_for(&mut self, delimiter: u8, max: usize, store: &impl Store) -> Result<usize, Answer> {
         match self.position(delimiter, store) {
-            Some(position) if position < max => Answer::Ready(Found { len: position, skip: 1 }),
-            Some(_) => Answer::Nothing,
-            None if self.pending >= max => Answer::Nothing,
-            None => self.unless_ended(self.pending + 1),
+            Some(position) if position < max => Ok(position),
+            Some(_) => Err(Answer::Nothing),
+            None if self.pending >= max => Err(Answer::Nothing),
+            None => Err(self.unless_ended(self.pending + 1)),
         }
     }
 
@@ -94,6 +112,13 @@ impl Stream {
             self.searched = super::Searched { delimiter, count: 0 };
         }
         let searched = self.searched.count;
+        // As a rule it is in the first piece.
+        if let Some(ahead) = self.front(store).get(searched..) {
+            if let Some(found) = memchr::memchr(delimiter, ahead) {
+                self.searched.count = searched + found;
+                return Some(searched + found);
+            }
+        }
         let found = self.chunks(store).find_map(|(start, bytes)| {
             let skip = searched.saturating_sub(start).min(bytes.len());
             let found = memchr::memchr(delimiter, &bytes[skip..])?;
@@ -104,18 +129,10 @@ impl Stream {
     }
 
     fn byte(&self, position: usize, store: &impl Store) -> Option<u8> {
+        if let Some(byte) = self.front(store).get(position) {
+            return Some(*byte);
+        }
         let mut chunks = self.chunks(store);
         chunks.find_map(|(start, bytes)| bytes.get(position.checked_sub(start)?).copied())
-    }
-}
-
-impl Answer {
-    /// Takes a carriage return for part of the delimiter.
-    fn map_line(self, stream: &Stream, store: &impl Store) -> Self {
-        let Self::Ready(Found { len: len @ 1.., .. }) = self else { return self };
-        if stream.byte(len - 1, store) != Some(b'\r') {
-            return self;
-        }
-        Self::Ready(Found { len: len - 1, skip: 2 })
     }
 }

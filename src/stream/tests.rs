@@ -160,8 +160,9 @@ fn no_byte_is_searched_twice() {
         it.look(Ask::Line { max: usize::MAX }),
         Answer::Ready(Found { len: 81_920, skip: 1 })
     );
-    // Each piece is passed by once for the newline, and once for what is before it.
-    assert!(it.buffers.looks.get() - before <= 2 * 21);
+    // Each piece is passed by once for the newline, and once for what is before it; and the first
+    // one is looked at before the others.
+    assert!(it.buffers.looks.get() - before <= 2 * 21 + 2);
     // Another delimiter is another search.
     assert!(matches!(it.look(Ask::Until { delimiter: b'x', max: 9 }), Answer::Ready(_)));
 }

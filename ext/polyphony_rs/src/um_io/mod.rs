@@ -69,6 +69,8 @@ impl Mode {
 
 pub(crate) struct UmIo {
     machine: VALUE,
+    /// The struct in it, which stays as long as the object is marked.
+    machine_struct: &'static Machine,
     /// The SSLSocket, nil on a plain descriptor.
     socket: VALUE,
     mode: Mode,
@@ -117,6 +119,7 @@ impl UmIo {
         let inlet = Inlet::new(&mut state.driver, fd, mode == Mode::Socket);
         Ok(Self {
             machine: machine_object,
+            machine_struct: machine,
             socket,
             mode,
             inlet: Cell::new(inlet),
@@ -131,7 +134,8 @@ impl UmIo {
     }
 
     fn machine(&self) -> Outcome<&'static Machine> {
-        Machine::of(self.machine)
+        self.machine_struct.check_usable()?;
+        Ok(self.machine_struct)
     }
 
     /// Does something with the source of the stream.

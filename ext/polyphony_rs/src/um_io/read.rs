@@ -1,8 +1,9 @@
 //! `read`, `read_line`, `read_to_delim`, `skip`.
 
-use polyphony_core::stream::{Ask, Found};
+use polyphony_core::stream::{Answer, Ask, Found};
 use rb_sys::VALUE;
 
+use super::UmIo;
 use super::fill::{Read, Reader, read_in_turn};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, define, method};
@@ -10,6 +11,37 @@ use crate::ruby::{NIL, protect, value};
 
 /// Longer reads of a given length take what comes as it comes, so that it isn't all unread first.
 const LONG: usize = 128 * 1024;
+
+impl UmIo {
+    /// Takes what was asked for as a String where it is all in one place: the usual case.
+    fn take_at_once(&self, ask: Ask) -> Outcome<Option<VALUE>> {
+        let machine = self.machine()?;
+        let found = self.with_stream(machine, |stream, buffers| {
+            let Answer::Ready(found) = stream.look(ask, buffers) else { return None };
+            let bytes: *const [u8] = stream.front(buffers).get(..found.len)?;
+            Some((found, bytes))
+        })?;
+        let Some((found, bytes)) = found else { return Ok(None) };
+        // SAFETY: the bytes stay where they are until they are consumed: no fiber runs meanwhile.
+        // Unwinds when memory runs out only; nothing is owned here.
+        let string = value::string(unsafe { &*bytes });
+        self.with_stream(machine, |stream, buffers| {
+            stream.consume(found.len + found.skip, buffers);
+        })?;
+        Ok(Some(string))
+    }
+}
+
+/// Reads what was asked for; nil where there is no such thing.
+fn read_found(this: VALUE, ask: Ask) -> Outcome {
+    let io = UmIo::of(this)?;
+    if !io.reading.get() {
+        if let Some(string) = io.take_at_once(ask)? {
+            return Ok(string);
+        }
+    }
+    read_in_turn(this, |reader| reader.take_if_found(ask))
+}
 
 impl Reader {
     /// Takes what was found as a String.
@@ -32,10 +64,7 @@ impl Reader {
     }
 
     /// Exactly `count` bytes, nil where there are fewer before the end: those stay.
-    pub(super) fn read_exactly(&self, count: usize) -> Read<VALUE> {
-        if count <= LONG {
-            return self.take_if_found(Ask::Exactly(count));
-        }
+    fn read_long(&self, count: usize) -> Read<VALUE> {
         let string = protect(|| value::string_with_capacity(LONG))?;
         match self.append(string, count) {
             Ok(true) => Ok(string),
@@ -106,18 +135,19 @@ fn read(this: VALUE, count: VALUE) -> Outcome {
     if len > isize::MAX as usize {
         return Err(Raise::range_error("length is out of range"));
     }
-    read_in_turn(this, |reader| match count {
-        0 => reader.take_if_found(Ask::UpTo(usize::MAX)),
-        1.. => reader.read_exactly(len),
-        _ => reader.take_if_found(Ask::UpTo(len)),
-    })
+    match count {
+        0 => read_found(this, Ask::UpTo(usize::MAX)),
+        1.. if len <= LONG => read_found(this, Ask::Exactly(len)),
+        1.. => read_in_turn(this, |reader| reader.read_long(len)),
+        _ => read_found(this, Ask::UpTo(len)),
+    }
 }
 
 /// `read_line(max = 0)`
 fn read_line(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 1)?;
     let max = limit(args.get(0))?;
-    read_in_turn(this, |reader| reader.take_if_found(Ask::Line { max }))
+    read_found(this, Ask::Line { max })
 }
 
 /// `read_to_delim(delimiter, max = 0)`: negative: -max bytes where there is no delimiter among
@@ -132,7 +162,7 @@ fn read_to_delim(this: VALUE, args: Args) -> Outcome {
         }
         given => Ask::Until { delimiter, max: limit(given)? },
     };
-    read_in_turn(this, |reader| reader.take_if_found(ask))
+    read_found(this, ask)
 }
 
 fn delimiter(argument: VALUE) -> Outcome<u8> {
