@@ -1,7 +1,8 @@
-//! HTTP/1.1, as a server reads it.
+//! HTTP/1.1, as a server reads and answers it.
 //!
 //! [`HeadEnd`] finds where a request's head ends, [`Request::parse`] takes the head apart and says
-//! how the body is delimited, [`Chunked`] finds the payload of a chunked body.
+//! how the body is delimited, [`Chunked`] finds the payload of a chunked body, [`ResponseHead`]
+//! writes the head of an answer.
 //!
 //! Two parsers that disagree about where a request ends let one request hide in another, so
 //! nothing ambiguous is read leniently:
@@ -20,6 +21,8 @@ mod chunked;
 mod head;
 mod lines;
 mod refusal;
+mod response;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -28,3 +31,5 @@ pub use chunked::{Chunked, Step};
 pub use head::{HeadEnd, MAX_HEADERS, Request, Slots, Version, slots};
 pub use httparse::Header;
 pub use refusal::Refusal;
+pub use response::{LAST_CHUNK, ResponseHead, Unsendable, chunk_head};
+pub use status::{allows_body, reason};
