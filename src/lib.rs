@@ -19,6 +19,7 @@ pub mod link;
 pub mod net;
 pub mod offload;
 pub mod op;
+pub mod proto;
 pub mod resolve;
 pub mod ring;
 pub mod runqueue;

@@ -1,0 +1,3 @@
+//! Protocols as pure parsers and encoders: bytes in, bytes out, no I/O.
+
+pub mod http1;
