@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # What an idle connection takes: 10,000 of them accepted, with a fiber for each that waits in recv
-# (with a buffer of its own, of 1 KB) or in recv_each (without), less what 10,000 open sockets and
+# (with a buffer of its own, of 1 KB), in recv_each or in UM::IO#read_line (without), less what 10,000 open sockets and
 # 10,000 bare parked fibers take. Resident memory and page tables are those of the server's process.
 # The rest of the kernel's is read from /proc/slabinfo (by root only), where other work on the
 # machine and the client's ends of the connections count as well.
@@ -9,7 +9,7 @@
 require_relative "support"
 
 chosen = Bench.options(rounds: 3, connections: 10_000)
-TARGET_KB = 2
+TARGETS_KB = { "recv" => 2, "recv_each" => 2, "um_io" => 3 }.freeze
 count = chosen[:connections]
 limit = Process.getrlimit(Process::RLIMIT_NOFILE).last
 abort "#{count} connections need #{count + 100} descriptors, the limit is #{limit}" if limit < count + 100
@@ -30,7 +30,7 @@ end
 puts "#{count} idle connections, #{chosen[:rounds]} rounds in turn"
 puts Bench.machine_line, ""
 
-waits = Bench.machine_has?(:recv_each) ? %w[recv recv_each] : %w[recv]
+waits = TARGETS_KB.keys.select { |name| name == "recv" || Bench.machine_has?(name.sub("um_", "")) }
 names = ["sockets", "fibers", *waits]
 results = names.to_h { [_1, []] }
 chosen[:rounds].times { names.each { |name| results[name] << measure.call(name) } }
@@ -49,7 +49,7 @@ row = lambda do |name, ours, theirs, target = nil|
    format("%.2f", both), target, Bench.met(both, target)]
 end
 beyond_both = waits.map do |name|
-  row.call("#{name}, beyond both", beyond.call(rss, name), beyond.call(kernel, name), TARGET_KB)
+  row.call("#{name}, beyond both", beyond.call(rss, name), beyond.call(kernel, name), TARGETS_KB[name])
 end
 Bench.table(
   ["variant", "resident KB", "min..max", "kernel KB", "min..max", "together", "target", ""],
