@@ -378,7 +378,7 @@ impl Machine {
         }
     }
 
-    /// Queues an op for the running fiber.
+    /// Queues the one op of a call, for the running fiber. A small machine refuses it when full.
     ///
     /// # Safety
     /// What the op points to is kept by `loan` (or needs no keeping).
@@ -387,6 +387,21 @@ impl Machine {
         // SAFETY: the loan's value is marked by the op table and stays in place until the op's
         // last CQE, when it is released.
         let submitted = unsafe { self.state.borrow_mut().driver.submit(op, waiter) };
+        submitted.map_err(|error| {
+            loan.release();
+            Raise::from(error)
+        })
+    }
+
+    /// As [`Machine::submit`], for a call that may take several ops, at once or one after the
+    /// other, and for Ruby's own calls: they are not broken off because the queue is full.
+    ///
+    /// # Safety
+    /// As [`Machine::submit`].
+    pub(crate) unsafe fn submit_anyway<O: Op>(&self, op: O, loan: Loan) -> Outcome<OpKey> {
+        let waiter = Waiter::new(fiber::current(), loan);
+        // SAFETY: as in `submit`.
+        let submitted = unsafe { self.state.borrow_mut().driver.submit_anyway(op, waiter) };
         submitted.map_err(|error| {
             loan.release();
             Raise::from(error)

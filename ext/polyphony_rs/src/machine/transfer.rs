@@ -32,7 +32,7 @@ impl Machine {
         let before = closes();
         loop {
             // SAFETY: the op points to nothing.
-            let key = unsafe { self.submit(op(), Loan::NONE) }?;
+            let key = unsafe { self.submit_anyway(op(), Loan::NONE) }?;
             match self.wait_for(key, OnInterrupt::Abandon) {
                 Waited::Done(result) if result == -libc::EAGAIN => {}
                 Waited::Done(result) => return integer_or_errno(result),

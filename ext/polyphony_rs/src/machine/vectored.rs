@@ -25,7 +25,7 @@ impl Machine {
         while !sources.is_empty() {
             // SAFETY: the loan keeps the bytes; the list of their places moves into the op's own
             // memory.
-            let key = unsafe { self.submit(op(sources.next(), written), sources.loan()) }?;
+            let key = unsafe { self.submit_anyway(op(sources.next(), written), sources.loan()) }?;
             let (waited, left) = self.wait_for_remains(key, OnInterrupt::AwaitCancel);
             let count = match waited {
                 Waited::Done(result) => check(result)?.unsigned_abs(),

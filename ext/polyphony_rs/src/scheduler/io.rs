@@ -155,7 +155,7 @@ fn read(this: VALUE, request: &Request) -> Outcome {
             offset: request.position(done),
         };
         // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
-        let key = unsafe { machine.submit(op, piece.loan) }?;
+        let key = unsafe { machine.submit_anyway(op, piece.loan) }?;
         match machine.wait_for_hook(key, deadline)? {
             Ok(0) => return count(done),
             Ok(result @ 1..) => {
@@ -224,7 +224,7 @@ fn write(this: VALUE, request: &Request) -> Outcome {
             offset: request.position(done),
         };
         // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
-        let key = unsafe { machine.submit(op, piece.loan) }?;
+        let key = unsafe { machine.submit_anyway(op, piece.loan) }?;
         match machine.wait_for_hook(key, deadline)? {
             Ok(result @ 0..) => done += usize::try_from(result).unwrap_or(0),
             Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
