@@ -65,8 +65,6 @@ pub struct Remains<T> {
     pub data: T,
     /// The memory that it owned, with what the kernel has written there.
     pub memory: OpMemory,
-    /// Its descriptor was closed while the op was not over: the number may be another file's.
-    pub closed: bool,
 }
 
 struct Slot<T> {
@@ -475,9 +473,9 @@ impl<T> OpTable<T> {
         slot.result = slot.more.pop_front();
         let last = slot.result.is_none() && slot.state == Some(State::Completed);
         if last {
-            let (memory, closed) = (std::mem::take(&mut slot.memory), slot.closed);
+            let memory = std::mem::take(&mut slot.memory);
             if let Some(data) = self.free(key.index) {
-                freed(Remains { data, memory, closed });
+                freed(Remains { data, memory });
             }
         }
         Progress::Result(completion, last)

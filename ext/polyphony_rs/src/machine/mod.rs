@@ -18,6 +18,7 @@ mod hosts;
 mod incoming;
 mod inotify;
 mod join;
+mod known;
 pub(crate) mod line;
 mod metrics;
 mod modes;
