@@ -281,14 +281,16 @@ RSpec.describe UM, "modes" do
       one, other = socketpair
       write_outside(other, "abc")
       from, to = pipe
+      two = socketpair.tap { |_, peer| write_outside(peer, "xy") }
       results = [
         ->(small) { small.accept_each(fd) { |accepted| break keep(accepted) } },
         ->(small) { small.recv_each(one, 0) { |chunk| break chunk } },
         ->(small) { small.writev(to, "a", "bc") },
         ->(small) { small.splice(from, other, 3) },
-        ->(small) { keep(small.tcp_connect("127.0.0.1", port)) }
+        ->(small) { keep(small.tcp_connect("127.0.0.1", port)) },
+        ->(small) { small.io(two.first).read(2) }
       ].map { |call| in_a_full_machine(silent, &call) }
-      expect(results).to match([Integer, "abc", 3, 3, Integer])
+      expect(results).to match([Integer, "abc", 3, 3, Integer, "xy"])
     end
 
     it "has room for as many as the kernel gives it" do
