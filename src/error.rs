@@ -13,7 +13,8 @@ pub enum Cause {
     NoSyscall,
     /// Locked memory ran out, even for the smallest ring; the limit in bytes.
     Memlock(u64),
-    /// Too many open files.
+    /// Too many open files, of the process (EMFILE) or of the whole system (ENFILE): no matter of
+    /// io_uring's.
     Descriptors,
     /// The kernel is older than the floor that this crate needs (Linux 6.1).
     TooOld,
@@ -51,7 +52,9 @@ impl SetupError {
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "io_uring is not available: ")?;
+        if self.cause != Cause::Descriptors {
+            write!(f, "io_uring is not available: ")?;
+        }
         match self.cause {
             Cause::Sysctl(level) => write!(
                 f,
@@ -71,9 +74,16 @@ impl fmt::Display for SetupError {
                 f,
                 "not enough lockable memory (limit {limit} bytes); raise it with: ulimit -l unlimited"
             ),
-            Cause::Descriptors => {
-                write!(f, "too many open files; raise the limit with: ulimit -n 65536")
-            }
+            Cause::Descriptors if self.errno == libc::ENFILE => write!(
+                f,
+                "no descriptor is left in the system for a ring; raise its limit with: \
+                 sysctl -w fs.file-max=1000000"
+            ),
+            Cause::Descriptors => write!(
+                f,
+                "no descriptor is left for a ring: the process has too many open files; raise its \
+                 limit with: ulimit -n 65536"
+            ),
             Cause::TooOld => write!(f, "the kernel is too old; Linux 6.1 or newer is needed"),
             Cause::Other => write!(f, "errno {}", self.errno),
         }
@@ -119,10 +129,18 @@ mod tests {
 
     #[test]
     fn every_cause_names_a_cure_or_the_errno() {
-        for errno in [libc::ENOSYS, libc::ENOMEM, libc::EMFILE, libc::EINVAL, libc::EIO] {
+        for errno in [libc::ENOSYS, libc::ENOMEM, libc::EINVAL, libc::EIO] {
             let text = SetupError::diagnose(errno).to_string();
             assert!(text.starts_with("io_uring is not available: "), "{text}");
             assert!(text.len() > 40 || text.contains("errno"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_on_descriptors_is_no_lack_of_io_uring() {
+        for (errno, cure) in [(libc::EMFILE, "ulimit -n"), (libc::ENFILE, "fs.file-max")] {
+            let text = SetupError::diagnose(errno).to_string();
+            assert!(!text.contains("not available") && text.contains(cure), "{text}");
         }
     }
 

@@ -164,6 +164,12 @@ pub fn getsockopt(fd: RawFd, level: i32, option: i32) -> Result<i32, i32> {
     Ok(value)
 }
 
+/// Whether connections can be accepted from a socket: it listens, and was not shut down.
+#[must_use]
+pub fn is_listening(fd: RawFd) -> bool {
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1)
+}
+
 /// Sets an option that is a number.
 ///
 /// # Errors

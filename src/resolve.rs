@@ -3,6 +3,8 @@
 use std::ffi::{CStr, CString};
 use std::ptr::null_mut;
 
+use crate::sys::errno;
+
 /// Addresses of which family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -16,9 +18,11 @@ pub enum Family {
 
 /// The numeric addresses of a host, in the resolver's order and without repetition. Blocks, so
 /// it belongs on a worker thread. A host that is not found has none.
-#[must_use]
-pub fn lookup(host: &str, family: Family) -> Vec<String> {
-    let Ok(name) = CString::new(host) else { return Vec::new() };
+///
+/// # Errors
+/// EMFILE or ENFILE: without a descriptor the resolver can't look.
+pub fn lookup(host: &str, family: Family) -> Result<Vec<String>, i32> {
+    let Ok(name) = CString::new(host) else { return Ok(Vec::new()) };
     // SAFETY: all zeroes are valid hints.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_socktype = libc::SOCK_STREAM;
@@ -33,7 +37,10 @@ pub fn lookup(host: &str, family: Family) -> Vec<String> {
         libc::getaddrinfo(name.as_ptr(), std::ptr::null(), &raw const hints, &raw mut list)
     };
     if failed != 0 {
-        return Vec::new();
+        return match errno() {
+            errno @ (libc::EMFILE | libc::ENFILE) if failed == libc::EAI_SYSTEM => Err(errno),
+            _ => Ok(Vec::new()),
+        };
     }
     let mut addresses = Vec::new();
     let mut entry = list;
@@ -44,7 +51,7 @@ pub fn lookup(host: &str, family: Family) -> Vec<String> {
     }
     // SAFETY: the list came from getaddrinfo and is not used any more.
     unsafe { libc::freeaddrinfo(list) };
-    addresses
+    Ok(addresses)
 }
 
 /// An entry's address as text, with the scope of a link-local one.
@@ -72,23 +79,27 @@ fn numeric(info: &libc::addrinfo) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn found(host: &str, family: Family) -> Vec<String> {
+        lookup(host, family).expect("descriptors are left")
+    }
+
     #[test]
     fn localhost_is_found_without_a_network() {
-        let found = lookup("localhost", Family::Any);
+        let found = found("localhost", Family::Any);
         assert!(found.iter().any(|ip| ip == "127.0.0.1" || ip == "::1"), "{found:?}");
     }
 
     #[test]
     fn an_address_is_of_one_family() {
-        assert_eq!(lookup("127.0.0.1", Family::V4), ["127.0.0.1"]);
-        assert_eq!(lookup("127.0.0.1", Family::V6), Vec::<String>::new());
-        assert_eq!(lookup("::1", Family::V6), ["::1"]);
-        assert_eq!(lookup("::1", Family::V4), Vec::<String>::new());
+        assert_eq!(found("127.0.0.1", Family::V4), ["127.0.0.1"]);
+        assert_eq!(found("127.0.0.1", Family::V6), Vec::<String>::new());
+        assert_eq!(found("::1", Family::V6), ["::1"]);
+        assert_eq!(found("::1", Family::V4), Vec::<String>::new());
     }
 
     #[test]
     fn nonsense_has_no_address() {
-        assert_eq!(lookup("no such host", Family::Any), Vec::<String>::new());
-        assert_eq!(lookup("nul\0inside", Family::Any), Vec::<String>::new());
+        assert_eq!(found("no such host", Family::Any), Vec::<String>::new());
+        assert_eq!(found("nul\0inside", Family::Any), Vec::<String>::new());
     }
 }

@@ -45,6 +45,20 @@ pub fn close(fd: RawFd) -> Result<(), i32> {
     }
 }
 
+/// Why no descriptor can be had, EMFILE or ENFILE first of all. Nothing where one can.
+#[must_use]
+pub fn descriptor_shortage() -> Option<i32> {
+    // SAFETY: no pointers.
+    match check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) }) {
+        Ok(fd) => {
+            // Nobody else knows it.
+            let _ = close(fd);
+            None
+        }
+        Err(errno) => Some(errno),
+    }
+}
+
 /// Turns the result of a syscall into a `Result` with the errno.
 ///
 /// # Errors

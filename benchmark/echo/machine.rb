@@ -3,10 +3,9 @@
 # TCP echo with the machine API: accept_each, and a fiber for each connection that waits in
 # one-shot recv and send.
 
-require "uringmachine"
-require_relative "common"
+require_relative "serving"
 
-def echo(machine, fd)
+Echo.serve do |machine, fd|
   buffer = String.new(capacity: Echo::BUFFER)
   while (got = machine.recv(fd, buffer, Echo::BUFFER, 0)).positive?
     sent = machine.send(fd, buffer, got, 0)
@@ -16,18 +15,4 @@ def echo(machine, fd)
       sent = machine.send(fd, buffer, got, 0)
     end
   end
-rescue SystemCallError
-  # The client is gone.
-ensure
-  machine.close(fd)
 end
-
-machine = UM.new
-server = Echo.listen
-
-machine.spin do
-  machine.accept_each(server.fileno) { |fd| machine.spin { echo(machine, fd) } }
-end
-
-machine.read($stdin.fileno, +"", 1)
-exit!(0)

@@ -2,8 +2,7 @@
 
 # The machine API on pipes: a fiber for each reader and each writer, bare descriptors.
 
-require "uringmachine"
-require_relative "common"
+require_relative "fibers"
 
 def write_all(machine, fd, pair, count)
   messages = Pipes.messages(pair)
@@ -27,16 +26,5 @@ def read_all(machine, fd, pair, count)
   count
 end
 
-machine = UM.new
 pipes = Array.new(Pipes::PAIRS) { UM.pipe }
-
-Pipes.measure do |count|
-  received = Array.new(Pipes::PAIRS, 0)
-  fibers = pipes.each_with_index.flat_map do |(reader, writer), pair|
-    [machine.spin { write_all(machine, writer, pair, count) },
-     machine.spin { received[pair] = read_all(machine, reader, pair, count) }]
-  end
-  machine.await(*fibers)
-  fibers.each { |fiber| raise fiber.result if fiber.result.is_a?(Exception) }
-  received.sum
-end
+Pipes.measure_pairs(pipes, receive: method(:read_all), send: method(:write_all))

@@ -3,8 +3,7 @@
 # The machine API on Unix socket pairs: recv and send.
 
 require "socket"
-require "uringmachine"
-require_relative "../pipes/common"
+require_relative "../pipes/fibers"
 
 def send_all(machine, fd, pair, count)
   messages = Pipes.messages(pair)
@@ -32,16 +31,5 @@ def receive_all(machine, fd, pair, count)
   count
 end
 
-machine = UM.new
 pairs = Array.new(Pipes::PAIRS) { UM.socketpair(Socket::AF_UNIX, Socket::SOCK_STREAM, 0) }
-
-Pipes.measure do |count|
-  received = Array.new(Pipes::PAIRS, 0)
-  fibers = pairs.each_with_index.flat_map do |(reader, writer), pair|
-    [machine.spin { send_all(machine, writer, pair, count) },
-     machine.spin { received[pair] = receive_all(machine, reader, pair, count) }]
-  end
-  machine.await(*fibers)
-  fibers.each { |fiber| raise fiber.result if fiber.result.is_a?(Exception) }
-  received.sum
-end
+Pipes.measure_pairs(pairs, receive: method(:receive_all), send: method(:send_all))

@@ -3,8 +3,7 @@
 # Ping-pong by the machine API: both ends of a pair do the same, but one begins.
 
 require "socket"
-require "uringmachine"
-require_relative "../pipes/common"
+require_relative "../pipes/fibers"
 
 # Messages of even index go from the fiber that begins to the other, those of odd index back.
 # Returns how many were received.
@@ -32,14 +31,10 @@ def exchange(machine, fd, pair, count, turn)
   received
 end
 
-machine = UM.new
 pairs = Array.new(Pipes::PAIRS) { UM.socketpair(Socket::AF_UNIX, Socket::SOCK_STREAM, 0) }
 
-Pipes.measure do |count|
-  fibers = pairs.each_with_index.flat_map do |fds, pair|
+Pipes.measure_fibers do |machine, count|
+  pairs.each_with_index.flat_map do |fds, pair|
     fds.each_with_index.map { |fd, turn| machine.spin { exchange(machine, fd, pair, count, turn) } }
   end
-  results = machine.join(fibers)
-  results.each { |result| raise result if result.is_a?(Exception) }
-  results.sum
 end

@@ -12,6 +12,7 @@ class UringMachine
     # @param name [String] a host
     # @param type [Symbol] `:A` for IPv4 addresses, `:AAAA` for IPv6
     # @return [Array<String>] none where the name is not known
+    # @raise [Errno::EMFILE] where no descriptor is left to look it up with
     def resolve(name, type = :A)
       @machine.resolve(name, type)
     end

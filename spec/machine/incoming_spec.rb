@@ -493,4 +493,19 @@ RSpec.describe UM, "what comes in" do
     end.to raise_error(Errno::EBADF)
     expect(chunks).to eq(["x"])
   end
+
+  it "ends when a datagram socket was closed once it was readable, whoever has its number now" do
+    one, other = socketpair(Socket::SOCK_DGRAM)
+    chunks = []
+    fiber = parked { machine.recv_each(one, 0) { |chunk| chunks << chunk } }
+    as_socket(other).send("x", 0)
+    # The machine knows that it is readable, and the fiber has not run yet.
+    machine.test_mode = true
+    machine.snooze
+    close(one)
+    mine, theirs = socketpair(Socket::SOCK_DGRAM)
+    as_socket(theirs).send("not for you", 0)
+    expect([mine, machine.join(fiber)]).to match([one, be_a(Errno::EBADF)])
+    expect(chunks).to eq([])
+  end
 end

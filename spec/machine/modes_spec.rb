@@ -257,6 +257,42 @@ RSpec.describe UM, "modes" do
       expect(small.join(first, second)).to eq([1, 1])
     end
 
+    # What the call gives in a small machine whose queue is full.
+    def in_a_full_machine(reader)
+      small = described_class.new(size: 1)
+      fill(small, reader, 1)
+      calling = small.spin { yield small }
+      small.timeout(10, Timeout::Error) { small.join(calling) }
+    end
+
+    it "has room for a call that needs several operations", :gc do
+      small = described_class.new(size: 1)
+      readers, writers = Array.new(5) { pipe }.transpose
+      selecting = small.spin { small.select(readers, [], []) }
+      small.snooze
+      write_outside(writers.last, "x")
+      expect(small.join(selecting)).to eq([[readers.last], [], []])
+    end
+
+    it "breaks off no call that may need several operations" do
+      silent, = pipe
+      fd, port = listener
+      client(port)
+      one, other = socketpair
+      write_outside(other, "abc")
+      from, to = pipe
+      two = socketpair.tap { |_, peer| write_outside(peer, "xy") }
+      results = [
+        ->(small) { small.accept_each(fd) { |accepted| break keep(accepted) } },
+        ->(small) { small.recv_each(one, 0) { |chunk| break chunk } },
+        ->(small) { small.writev(to, "a", "bc") },
+        ->(small) { small.splice(from, other, 3) },
+        ->(small) { keep(small.tcp_connect("127.0.0.1", port)) },
+        ->(small) { small.io(two.first).read(2) }
+      ].map { |call| in_a_full_machine(silent, &call) }
+      expect(results).to match([Integer, "abc", 3, 3, Integer, "xy"])
+    end
+
     it "has room for as many as the kernel gives it" do
       reader, = pipe
       small = described_class.new(size: 13)

@@ -196,6 +196,24 @@ RSpec.describe UM, "sockets" do
       expect(pending).to eq(0)
     end
 
+    it "raises EINVAL where the socket doesn't listen" do
+      fd = tcp_socket
+      expect { machine.accept_each(fd) { nil } }.to raise_error(Errno::EINVAL)
+      expect { machine.accept_into_queue(fd, UM::Queue.new) }.to raise_error(Errno::EINVAL)
+      machine.bind(fd, "127.0.0.1", 0)
+      expect { machine.accept_each(fd) { nil } }.to raise_error(Errno::EINVAL)
+      expect { machine.accept_each(socketpair.first) { nil } }.to raise_error(Errno::EINVAL)
+      expect(pending).to eq(0)
+    end
+
+    it "ends with nil when the socket is shut down before the kernel has the operation" do
+      fd, = listener
+      fiber = machine.spin { machine.accept_each(fd) { nil } }
+      machine.snooze
+      machine.shutdown(fd, Socket::SHUT_RDWR)
+      expect(soon { machine.join(fiber) }).to be_nil
+    end
+
     it "raises ENOTSOCK and EBADF" do
       expect { machine.accept_each(pipe.first) { nil } }.to raise_error(Errno::ENOTSOCK)
       expect { machine.accept_each(-1) { nil } }.to raise_error(Errno::EBADF)

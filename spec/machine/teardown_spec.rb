@@ -11,6 +11,17 @@ RSpec.describe UM, "teardown" do
     require "uringmachine"
     $stdout.sync = true
     def deeply(depth = 50, &block) = depth.zero? ? block.call && nil : deeply(depth - 1, &block)
+    # Has fibers read from a silent pipe into the buffers; its other end.
+    def read_into(machine, *buffers, submit: true)
+      reader, writer = UM.pipe
+      buffers.each do |buffer|
+        machine.spin { machine.read(reader, buffer, 2048) }
+        machine.snooze
+      end
+      machine.submit if submit
+      writer
+    end
+    def fill(fd) = IO.for_fd(fd, autoclose: false).syswrite("A" * 2048)
   RUBY
 
   def lines_of(source)
@@ -19,55 +30,45 @@ RSpec.describe UM, "teardown" do
     outcome.stdout.lines(chomp: true)
   end
 
+  # What the block leaves to forty machines is no harm to the process' end.
+  def expect_clean_end(source)
+    expect(lines_of(<<~RUBY)).to eq(["done"])
+      KEPT = Array.new(40) do |number|
+        machine = UM.new(size: 65)
+        #{source}
+      end
+      puts "done"
+    RUBY
+  end
+
   describe "at the end of the process" do
     it "leaves IO::Buffers alone that queued reads would fill" do
-      lines = lines_of(<<~RUBY)
-        KEPT = Array.new(40) do |number|
-          before = IO::Buffer.new(2048) if number.even?
-          machine = UM.new(size: 65)
-          buffer = before || IO::Buffer.new(2048)
-          reader, writer = UM.pipe
-          machine.spin { machine.read(reader, buffer, 2048) }
-          machine.snooze
-          IO.for_fd(writer, autoclose: false).syswrite("A" * 2048)
-          [machine, buffer]
-        end
-        puts "done"
+      # Made before their machine, or after it.
+      expect_clean_end(<<~RUBY)
+        buffer = IO::Buffer.new(2048)
+        machine = UM.new(size: 65) if number.even?
+        fill(read_into(machine, buffer, submit: false))
+        [machine, buffer]
       RUBY
-      expect(lines).to eq(["done"])
     end
 
     it "takes back IO::Buffers and Strings that reads in flight are to fill" do
-      lines = lines_of(<<~RUBY)
-        KEPT = Array.new(40) do |number|
-          machine = UM.new(size: 65)
-          buffer = number.even? ? IO::Buffer.new(2048) : +""
-          reader, writer = UM.pipe
-          machine.spin { machine.read(reader, buffer, 2048) }
-          machine.snooze
-          machine.submit
-          IO.for_fd(writer, autoclose: false).syswrite("A" * 2048)
-          [machine, buffer]
-        end
-        puts "done"
+      expect_clean_end(<<~RUBY)
+        buffer = number.even? ? IO::Buffer.new(2048) : +""
+        fill(read_into(machine, buffer))
+        [machine, buffer]
       RUBY
-      expect(lines).to eq(["done"])
     end
 
     it "ends vectored writes in flight" do
-      lines = lines_of(<<~RUBY)
-        KEPT = Array.new(40) do
-          machine = UM.new(size: 65)
-          _, writer = UM.pipe
-          machine.write(writer, "x" * 65_536)
-          machine.spin { machine.writev(writer, "a" * 100, "b" * 5000, "c" * 100) }
-          machine.snooze
-          machine.submit
-          machine
-        end
-        puts "done"
+      expect_clean_end(<<~RUBY)
+        _, writer = UM.pipe
+        machine.write(writer, "x" * 65_536)
+        machine.spin { machine.writev(writer, "a" * 100, "b" * 5000, "c" * 100) }
+        machine.snooze
+        machine.submit
+        machine
       RUBY
-      expect(lines).to eq(["done"])
     end
 
     it "ends TLS reads in flight, with something to be read" do
@@ -128,10 +129,7 @@ RSpec.describe UM, "teardown" do
         parked = Queue.new
         busy = lambda do
           machine = UM.new
-          reader, = UM.pipe
-          machine.spin { machine.read(reader, IO::Buffer.new(100), 100) }
-          machine.snooze
-          machine.submit
+          read_into(machine, IO::Buffer.new(2048))
           parked << machine
           machine
         end
@@ -149,15 +147,8 @@ RSpec.describe UM, "teardown" do
       lines = lines_of(<<~RUBY)
         KEPT = []
         def busy
-          machine = UM.new(size: 8)
-          reader, = UM.pipe
-          [+"", IO::Buffer.new(100)].each do |buffer|
-            KEPT << buffer
-            machine.spin { machine.read(reader, buffer, 100) }
-          end
-          machine.snooze
-          machine.snooze
-          machine.submit
+          KEPT.push(+"", IO::Buffer.new(2048))
+          read_into(UM.new(size: 8), *KEPT.last(2))
           nil
         end
         deeply { 20.times { busy } }
@@ -173,11 +164,7 @@ RSpec.describe UM, "teardown" do
     it "leaves no lock behind for IO::Buffers to come" do
       lines = lines_of(<<~RUBY)
         def busy
-          machine = UM.new(size: 8)
-          reader, = UM.pipe
-          buffer = IO::Buffer.new(100)
-          machine.spin { machine.read(reader, buffer, 100) }
-          machine.snooze
+          read_into(UM.new(size: 8), IO::Buffer.new(2048), submit: false)
           nil
         end
         deeply { 40.times { busy } }
@@ -198,15 +185,11 @@ RSpec.describe UM, "teardown" do
   describe "by a fork" do
     it "gives Strings and IO::Buffers back to the child" do
       lines = lines_of(<<~RUBY)
-        machine = UM.new
-        reader, = UM.pipe
         string = +"before"
-        buffer = IO::Buffer.new(100)
-        machine.spin { machine.read(reader, string, 10, -1) }
-        machine.spin { machine.read(reader, buffer, 100) }
-        machine.snooze
-        machine.snooze
-        machine.submit
+        buffer = IO::Buffer.new(2048)
+        machine = UM.new
+        machine.spin { machine.read(UM.pipe.first, string, 10, -1) }
+        read_into(machine, buffer)
         Process.wait(fork { puts(string << " and after", buffer.locked?) })
         p buffer.locked?
       RUBY

@@ -38,6 +38,16 @@ RSpec.describe "UM::FiberScheduler: IO.select" do
     expect(names(result)).to eq([[:r2], [], []])
   end
 
+  it "has room in the queue of a small machine, as every hook has" do
+    small = Class.new(UM::FiberScheduler) { define_method(:initialize) { super(UM.new(size: 1)) } }
+    selecting = -> { names(IO.select(readers)) }
+    waiting = [-> { readers[1].readpartial(1) }, -> { readers[2].wait_readable }]
+    writing = -> { writers[1].write("x") && writers[2].write("y") }
+    results = in_fibers(selecting, waiting, writing, scheduler: small)
+    expect(results.values_at(1, 2, 3)).to eq(["x", readers[2], 1])
+    expect(results.first.first).to include(:r1).or include(:r2)
+  end
+
   it "gives nil past the timeout, at once with 0" do
     results = in_fiber { [IO.select(readers, nil, nil, 0.001), IO.select(readers, nil, nil, 0)] }
     expect(names(results)).to eq([nil, nil])

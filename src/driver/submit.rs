@@ -22,6 +22,19 @@ impl<T> Driver<T> {
         if self.refuse_when_full && self.ring.is_full() {
             return Err(SubmitError::Full);
         }
+        // SAFETY: this function's own contract.
+        unsafe { self.submit_anyway(op, data) }
+    }
+
+    /// As [`Driver::submit`], also by a ring that refuses when full: for one of several ops, of
+    /// which there may be more than fit.
+    ///
+    /// # Safety
+    /// As [`Driver::submit`].
+    ///
+    /// # Errors
+    /// The errno of the submission that a full queue makes necessary; `data` is dropped.
+    pub unsafe fn submit_anyway<O: Op>(&mut self, op: O, data: T) -> Result<OpKey, SubmitError> {
         let key = self.ops.insert(data, None, self.now);
         let entry = self.ops.describe(key, op, self.ring.pushed() + 1);
         // SAFETY: memory owned by the op lives in its slot until the last CQE; the rest is this

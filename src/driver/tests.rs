@@ -324,6 +324,9 @@ fn a_ring_that_refuses_when_full_takes_more_after_a_submit() {
     assert_eq!(driver.submit_queued().expect("submit"), 1);
     // SAFETY: as above.
     assert!(unsafe { driver.submit(Poll { fd: w, events: 4 }, 0) }.is_ok());
+    // SAFETY: as above.
+    assert!(unsafe { driver.submit_anyway(Poll { fd: w, events: 4 }, 0) }.is_ok());
+    assert_eq!(driver.queued_ops(), 1);
     drop(driver);
     close(&[r, w]);
 }

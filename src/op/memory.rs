@@ -42,11 +42,13 @@ impl OpMemory {
     }
 
     /// The descriptor that came with a message: the caller's from now on.
-    #[must_use]
-    pub fn take_fd(&mut self) -> Option<std::os::fd::RawFd> {
+    ///
+    /// # Errors
+    /// EINVAL where there was none, EMFILE or ENFILE where there was and no number for it.
+    pub fn claim_fd(&mut self) -> Result<std::os::fd::RawFd, i32> {
         match self {
-            Self::Received(received) => received.take_fd(),
-            _ => None,
+            Self::Received(received) => received.claim_fd(),
+            _ => Err(libc::EINVAL),
         }
     }
 }

@@ -96,8 +96,20 @@ impl FdMessage {
 pub struct Received(Box<FdMessage>);
 
 impl Received {
+    /// The first descriptor that was sent: the caller's from now on. The others are closed.
+    ///
+    /// # Errors
+    /// EINVAL where there was none. Where there was and the kernel had no number for it, what it
+    /// has dropped it for (EMFILE).
+    pub(super) fn claim_fd(&mut self) -> Result<RawFd, i32> {
+        // Asked before others are closed.
+        let cut = self.0.header.msg_flags & libc::MSG_CTRUNC != 0;
+        let shortage = if cut { crate::sys::descriptor_shortage() } else { None };
+        self.take_fd().ok_or(shortage.unwrap_or(libc::EINVAL))
+    }
+
     /// The first descriptor that was sent, if any: the caller's from now on. The others are closed.
-    pub(super) fn take_fd(&mut self) -> Option<RawFd> {
+    fn take_fd(&mut self) -> Option<RawFd> {
         let mut first = None;
         self.0.each_fd(|fd, sent| {
             if sent && first.is_none() {
@@ -201,6 +213,13 @@ mod tests {
         let [one, other] = net::pipe(0).expect("pipe");
         drop(received(&[one, other]));
         assert_eq!((is_open(one), is_open(other)), (false, false));
+    }
+
+    #[test]
+    fn what_was_cut_off_while_there_are_numbers_was_no_descriptor() {
+        let mut message = Received(FdMessage::new());
+        message.0.header.msg_flags = libc::MSG_CTRUNC;
+        assert_eq!(message.claim_fd(), Err(libc::EINVAL));
     }
 
     #[test]

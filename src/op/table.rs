@@ -1,5 +1,7 @@
 //! The table of ops in flight: a slab with generations.
 
+mod overview;
+
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 
@@ -8,6 +10,8 @@ use super::state::{Action, Event, State, step};
 use super::{Discard, OpKey, OpMemory};
 use crate::buf::Segment;
 use crate::stream::StreamId;
+
+pub use overview::Pending;
 
 const NO_SLOT: u32 = u32::MAX;
 
@@ -46,27 +50,12 @@ pub enum Progress {
     Gone,
 }
 
-/// An op in flight, as people see it.
-#[derive(Debug)]
-pub struct Pending<'a, T> {
-    /// What it does.
-    pub name: &'static str,
-    /// The descriptor that it works on.
-    pub fd: Option<RawFd>,
-    /// When it began, in the caller's nanoseconds; as exact as the caller's looks at the clock.
-    pub since: u64,
-    /// The binding's value.
-    pub data: &'a T,
-}
-
 /// What is left of an op that is over.
 pub struct Remains<T> {
     /// The binding's value.
     pub data: T,
     /// The memory that it owned, with what the kernel has written there.
     pub memory: OpMemory,
-    /// Its descriptor was closed while the op was not over: the number may be another file's.
-    pub closed: bool,
 }
 
 struct Slot<T> {
@@ -136,24 +125,6 @@ impl<T> Default for OpTable<T> {
 }
 
 impl<T> OpTable<T> {
-    /// Number of ops that are not over.
-    #[must_use]
-    pub fn live(&self) -> usize {
-        self.live
-    }
-
-    /// Number of ops in flight that nobody has ever waited for.
-    #[must_use]
-    pub fn detached(&self) -> usize {
-        self.detached
-    }
-
-    /// Most ops there ever were at one time.
-    #[must_use]
-    pub fn high_water(&self) -> usize {
-        self.high_water
-    }
-
     /// Enters an op that the kernel will get, or a local one, by its name, that it never will.
     pub(crate) fn insert(&mut self, data: T, local: Option<&'static str>, since: u64) -> OpKey {
         let index = if self.free == NO_SLOT { self.grow() } else { self.free };
@@ -274,26 +245,6 @@ impl<T> OpTable<T> {
         Some(&mut self.slot_mut(key)?.memory)
     }
 
-    /// Binding values of all ops, in slot order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.data.as_ref())
-    }
-
-    /// All ops that are not over, in slot order.
-    pub fn pending(&self) -> impl Iterator<Item = Pending<'_, T>> {
-        (0u32..).zip(&self.slots).filter(|(_, slot)| slot.state.is_some()).filter_map(
-            |(index, slot)| {
-                let data = slot.data.as_ref()?;
-                Some(Pending {
-                    name: slot.name,
-                    fd: self.on_fd.first_of(index),
-                    since: slot.since,
-                    data,
-                })
-            },
-        )
-    }
-
     /// Whether the op's last completion is still to come.
     #[must_use]
     pub fn is_running(&self, key: OpKey) -> bool {
@@ -332,30 +283,6 @@ impl<T> OpTable<T> {
         std::mem::take(&mut self.unclaimed)
     }
 
-    /// Number of ops that the kernel has or will have.
-    #[must_use]
-    pub fn in_kernel(&self) -> usize {
-        let with_kernel =
-            |slot: &&Slot<T>| !slot.local && !matches!(slot.state, None | Some(State::Completed));
-        self.slots.iter().filter(with_kernel).count()
-    }
-
-    /// Keys of the ops that the kernel has not got with the first `taken` SQEs.
-    pub(crate) fn untaken(&self, taken: u64) -> Vec<OpKey> {
-        let is_untaken = |slot: &Slot<T>| slot.state.is_some() && !slot.local && slot.sqe > taken;
-        (0u32..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| is_untaken(slot))
-            .map(|(index, slot)| OpKey { index, generation: slot.generation })
-            .collect()
-    }
-
-    /// Keys of the ops on a descriptor.
-    pub(crate) fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
-        let key = |index| OpKey { index, generation: self.slots[index as usize].generation };
-        self.on_fd.slots(fd).map(key).collect()
-    }
-
     /// The descriptor is about to be closed.
     pub(crate) fn note_close(&mut self, fd: RawFd) {
         self.on_fd.closed(fd);
@@ -375,15 +302,6 @@ impl<T> OpTable<T> {
     /// Whether the op goes on when its descriptor is closed.
     pub(crate) fn survives_close(&self, key: OpKey) -> bool {
         self.slot(key).is_some_and(|slot| slot.survives_close)
-    }
-
-    /// Keys of all ops that are not over.
-    pub(crate) fn keys(&self) -> Vec<OpKey> {
-        (0u32..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| slot.state.is_some())
-            .map(|(index, slot)| OpKey { index, generation: slot.generation })
-            .collect()
     }
 
     /// Remembers that an op is cancelled because its descriptor is closed: it ends with EBADF.
@@ -475,9 +393,9 @@ impl<T> OpTable<T> {
         slot.result = slot.more.pop_front();
         let last = slot.result.is_none() && slot.state == Some(State::Completed);
         if last {
-            let (memory, closed) = (std::mem::take(&mut slot.memory), slot.closed);
+            let memory = std::mem::take(&mut slot.memory);
             if let Some(data) = self.free(key.index) {
-                freed(Remains { data, memory, closed });
+                freed(Remains { data, memory });
             }
         }
         Progress::Result(completion, last)

@@ -190,21 +190,16 @@ fn a_worker_interrupted_by_a_cancel_counts_as_cancelled() {
 }
 
 #[test]
-fn taking_the_last_result_hands_over_memory_and_whether_the_descriptor_was_closed() {
+fn taking_the_last_result_hands_over_memory() {
     let mut table = OpTable::default();
-    for close in [false, true] {
-        let key = table.insert("a", None, 0);
-        table.slots[0].memory = OpMemory::Bytes(Box::new([7]));
-        complete(&mut table, key, 5, 0);
-        if close {
-            table.mark_closed(key);
-        }
-        let mut left = None;
-        assert_eq!(table.take(key, |remains| left = Some(remains)), result(5, true));
-        let left = left.expect("it is over");
-        assert!(matches!(left.memory, OpMemory::Bytes(bytes) if *bytes == [7]));
-        assert_eq!((left.data, left.closed), ("a", close));
-    }
+    let key = table.insert("a", None, 0);
+    table.slots[0].memory = OpMemory::Bytes(Box::new([7]));
+    complete(&mut table, key, 5, 0);
+    let mut left = None;
+    assert_eq!(table.take(key, |remains| left = Some(remains)), result(5, true));
+    let left = left.expect("it is over");
+    assert!(matches!(left.memory, OpMemory::Bytes(bytes) if *bytes == [7]));
+    assert_eq!(left.data, "a");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rb_sys::VALUE;
 use super::park::Resume;
 use super::runqueue::{Entry, Kind};
 use super::{Interruption, Machine, Role};
-use crate::errors::{Outcome, Raise};
+use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
 use crate::ruby::{NIL, fiber, value};
 
@@ -38,9 +38,7 @@ pub(super) type Flow = Outcome<ControlFlow<()>>;
 
 enum Next {
     Result(Completion),
-    /// The last result, and whether the descriptor was closed before it was taken: its number may
-    /// be another file's by now.
-    Last(Completion, bool),
+    Last(Completion),
     Gone,
     Interrupted(VALUE),
 }
@@ -54,16 +52,14 @@ impl Machine {
         fd: RawFd,
         mut turn: impl FnMut() -> Outcome<Ended>,
     ) -> Outcome {
-        let closes = || self.state.borrow().driver.ops().closes(fd);
-        let before = closes();
-        while closes() == before {
+        let known = self.know(fd);
+        loop {
             match turn()? {
-                Ended::ByKernel => {}
+                Ended::ByKernel => self.check_same(known)?,
                 Ended::Done => return Ok(NIL),
                 Ended::Interrupted(value) => return Ok(value),
             }
         }
-        Err(Raise::Errno(libc::EBADF))
     }
 
     /// Starts an op and calls `each` with its results until it is over. However that comes about,
@@ -80,7 +76,7 @@ impl Machine {
     ) -> Outcome<Ended> {
         self.check_usable()?;
         // SAFETY: passed on from this function's own contract.
-        let key = unsafe { self.submit(op, loan) }?;
+        let key = unsafe { self.submit_anyway(op, loan) }?;
         let ended = self.results(key, strays, each);
         self.leave(key);
         ended
@@ -100,14 +96,11 @@ impl Machine {
                         return Ok(Ended::Done);
                     }
                 }
-                Next::Last(completion, closed) => {
+                Next::Last(completion) => {
                     // Stopped by the machine itself: the next op goes on where this one was.
                     let stop = completion.result == -libc::ECANCELED;
                     if !stop && each(completion)?.is_break() {
                         return Ok(Ended::Done);
-                    }
-                    if closed {
-                        return Err(Raise::Errno(libc::EBADF));
                     }
                     break;
                 }
@@ -126,14 +119,11 @@ impl Machine {
 
     fn next_result(&self, key: OpKey, strays: Strays, stopped: &mut bool) -> Outcome<Next> {
         loop {
-            match self.take_with_remains(key) {
-                (Progress::Result(completion, false), _) => return Ok(Next::Result(completion)),
-                (Progress::Result(completion, true), left) => {
-                    let closed = left.is_some_and(|left| left.closed);
-                    return Ok(Next::Last(completion, closed));
-                }
-                (Progress::Gone, _) => return Ok(Next::Gone),
-                (Progress::Pending | Progress::TimedOut, _) => {}
+            match self.take(key) {
+                Progress::Result(completion, false) => return Ok(Next::Result(completion)),
+                Progress::Result(completion, true) => return Ok(Next::Last(completion)),
+                Progress::Gone => return Ok(Next::Gone),
+                Progress::Pending | Progress::TimedOut => {}
             }
             let resume = self.park()?;
             if !is_interruption(resume, strays) {

@@ -77,6 +77,7 @@ impl Incoming {
 
     /// Waits for one chunk without holding memory for it, and reads it.
     fn poll_and_read(self, machine: &Machine) -> Outcome<Ended> {
+        let known = machine.know(self.fd);
         let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
         let mut came = 0;
         let mut each = |completion: Completion| {
@@ -88,6 +89,7 @@ impl Incoming {
         match unsafe { machine.each_result(op, Loan::NONE, Strays::End, &mut each) }? {
             Ended::ByKernel if came == 0 => Ok(Ended::ByKernel),
             Ended::ByKernel => {
+                machine.check_same(known)?;
                 // An empty datagram is no end, unless there will be no other.
                 let ended = came & i32::from(libc::POLLRDHUP) != 0;
                 self.single(machine, self.source == Source::Messages && !ended)

@@ -51,8 +51,9 @@ fn inotify_get_events(this: VALUE, fd: VALUE) -> Outcome {
         }
         waited = true;
         // SAFETY: the op points to nothing.
-        let key =
-            unsafe { machine.submit(Poll { fd, events: event_mask(libc::POLLIN) }, Loan::NONE) }?;
+        let key = unsafe {
+            machine.submit_anyway(Poll { fd, events: event_mask(libc::POLLIN) }, Loan::NONE)
+        }?;
         match machine.wait_for(key, OnInterrupt::Abandon) {
             Waited::Done(result) => check(result).map(drop)?,
             Waited::TimedOut => {}

@@ -10,6 +10,7 @@
 
 mod async_op;
 mod conclude;
+mod create;
 mod detached;
 mod each;
 mod fibers;
@@ -18,6 +19,7 @@ mod hosts;
 mod incoming;
 mod inotify;
 mod join;
+mod known;
 pub(crate) mod line;
 mod metrics;
 mod modes;
@@ -37,6 +39,7 @@ mod spun;
 pub(crate) mod ssl;
 mod starter;
 mod stat;
+mod submit;
 mod system;
 mod tcp;
 mod time;
@@ -46,20 +49,14 @@ pub(crate) mod vectored;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use polyphony_core::driver::Driver;
-use polyphony_core::error::Cause;
-use polyphony_core::op::{Op, OpKey, Progress, Remains};
-use polyphony_core::ring::RingConfig;
-use polyphony_core::ring::wake::Waker;
 use rb_sys::VALUE;
 
 use crate::errors::{Outcome, Raise};
-use crate::ruby::buffer::{Loan, Source};
-use crate::ruby::method::{Args, define, define_singleton, method};
+use crate::ruby::buffer::Loan;
 use crate::ruby::typed::{self, DataType, Typed};
-use crate::ruby::{NIL, fiber, thread, value};
+use crate::ruby::{NIL, fiber, thread};
 use crate::um_io::Orphans;
 
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
@@ -68,14 +65,6 @@ pub(crate) use files::{CURRENT_POSITION, length, op_len};
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
 use runqueue::{Entry, Kind, Queues};
-
-/// Machines of up to this size refuse an op when their submission queue is full, as programs that
-/// ask for so small a queue expect; larger ones submit it first.
-const SMALL: u32 = 64;
-/// Default size of the submission queue, in SQEs.
-const DEFAULT_ENTRIES: u32 = 4096;
-
-static CLASS: AtomicU64 = AtomicU64::new(0);
 
 /// What the machine knows about an op in flight.
 pub(crate) struct Waiter {
@@ -273,68 +262,6 @@ impl Machine {
         self.state.borrow_mut().driver.close();
     }
 
-    pub(crate) fn new(config: &RingConfig, size: u32) -> Outcome<Self> {
-        let mut driver = open_driver(config)?;
-        driver.set_now(crate::clock::coarse());
-        let wake_fd = driver.waker().map_or(-1, Waker::as_raw_fd);
-        let state = State {
-            driver,
-            queues: Queues::default(),
-            fibers: HashSet::new(),
-            yielding: HashMap::new(),
-            starters: starter::Starters::default(),
-            total_switches: 0,
-            total_waits: 0,
-            records: 0,
-            orphans: Orphans::default(),
-            profile: None,
-        };
-        Ok(Self {
-            state: RefCell::new(state),
-            size,
-            thread: Cell::new(thread::current()),
-            forker: Cell::new(NIL),
-            root: Cell::new(fiber::current()),
-            root_parked: Cell::new(false),
-            waiting: Cell::new(false),
-            resumed: Cell::new(None),
-            assigned: Cell::new(None),
-            object: Cell::new(NIL),
-            idle_watcher: Cell::new(NIL),
-            handling: Cell::new(Handling::No),
-            test_mode: Cell::new(false),
-            wake_fd,
-        })
-    }
-
-    /// A machine as a Ruby object.
-    pub(crate) fn create() -> Outcome {
-        let config = RingConfig { entries: DEFAULT_ENTRIES, ..RingConfig::default() };
-        let machine = Self::new(&config, DEFAULT_ENTRIES)?;
-        let object = typed::wrap(CLASS.load(Ordering::Relaxed), machine);
-        Self::register(object)
-    }
-
-    /// A machine has got its object.
-    fn register(object: VALUE) -> Outcome {
-        let machine = Self::any(object)?;
-        machine.object.set(object);
-        registry::add(machine);
-        Ok(object)
-    }
-
-    /// The running thread's own machine, made when first asked for (and anew after a fork).
-    pub(crate) fn of_thread() -> Outcome {
-        let name = value::intern(c"@__um_machine");
-        let existing = thread::local(name);
-        if existing != NIL && Self::any(existing)?.survives_fork() {
-            return Ok(existing);
-        }
-        let object = Self::create()?;
-        thread::set_local(name, object)?;
-        Ok(object)
-    }
-
     /// The machine that spun a fiber, while it runs.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
         let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
@@ -376,129 +303,6 @@ impl Machine {
         if self.waiting.get() {
             polyphony_core::ring::wake::wake_fd(self.wake_fd);
         }
-    }
-
-    /// Queues an op for the running fiber.
-    ///
-    /// # Safety
-    /// What the op points to is kept by `loan` (or needs no keeping).
-    pub(crate) unsafe fn submit<O: Op>(&self, op: O, loan: Loan) -> Outcome<OpKey> {
-        let waiter = Waiter::new(fiber::current(), loan);
-        // SAFETY: the loan's value is marked by the op table and stays in place until the op's
-        // last CQE, when it is released.
-        let submitted = unsafe { self.state.borrow_mut().driver.submit(op, waiter) };
-        submitted.map_err(|error| {
-            loan.release();
-            Raise::from(error)
-        })
-    }
-
-    /// Queues an op that nobody waits for; its errors are lost.
-    ///
-    /// # Safety
-    /// As [`Machine::submit`].
-    pub(crate) unsafe fn submit_detached<O: Op>(&self, op: O, loan: Loan) -> Outcome<()> {
-        let waiter = Waiter::new(NIL, loan);
-        // SAFETY: as in `submit`.
-        let submitted = unsafe { self.state.borrow_mut().driver.submit_detached(op, waiter) };
-        submitted.map_err(|error| {
-            loan.release();
-            Raise::from(error)
-        })
-    }
-
-    /// Gives up interest in an op that was just queued, without stopping it; its errors are lost.
-    pub(crate) fn detach(&self, key: OpKey) {
-        let state = &mut *self.state.borrow_mut();
-        if let Some(waiter) = state.driver.ops_mut().data_mut(key) {
-            waiter.fiber = NIL;
-        }
-        state.driver.detach(key);
-    }
-
-    /// Queues an op of the running fiber that sends bytes.
-    pub(crate) fn submit_source<O: Op>(
-        &self,
-        source: Source,
-        op: impl FnOnce(*const u8, u32) -> O,
-    ) -> Outcome<OpKey> {
-        match source {
-            Source::Lent { ptr, len, loan } => {
-                let len = u32::try_from(len).unwrap_or(i32::MAX as u32);
-                // SAFETY: the loan keeps what `ptr` points to.
-                unsafe { self.submit(op(ptr, len), loan) }
-            }
-            Source::Owned(bytes) => {
-                let waiter = Waiter::new(fiber::current(), Loan::NONE);
-                let mut state = self.state.borrow_mut();
-                state.driver.submit_owned(bytes, waiter, op).map_err(Raise::from)
-            }
-        }
-    }
-
-    /// Starts a wait that the kernel knows nothing of.
-    pub(crate) fn start_local(
-        &self,
-        name: &'static str,
-        deadline: Option<u64>,
-        role: Role,
-    ) -> OpKey {
-        let waiter = Waiter { fiber: fiber::current(), loan: Loan::NONE, role };
-        self.state.borrow_mut().driver.start_local(name, deadline, waiter)
-    }
-
-    /// Gives a local op another meaning.
-    fn set_role(&self, key: OpKey, role: Role) {
-        if let Some(waiter) = self.state.borrow_mut().driver.ops_mut().data_mut(key) {
-            waiter.role = role;
-        }
-    }
-
-    /// Ends a local wait, from whichever thread.
-    pub(crate) fn complete_local(&self, key: OpKey, result: i32) {
-        {
-            let State { driver, queues, .. } = &mut *self.state.borrow_mut();
-            driver.complete_local(key, result, queues);
-        }
-        self.wake_if_waiting();
-    }
-
-    /// A fiber that the op waits for has ended, on whichever thread.
-    fn count_down(&self, key: OpKey) {
-        if let Some(waiter) = self.state.borrow_mut().driver.ops_mut().data_mut(key) {
-            if let Role::Join(count @ 2..) = waiter.role {
-                waiter.role = Role::Join(count - 1);
-                return;
-            }
-        }
-        self.complete_local(key, 0);
-    }
-
-    /// The next result of an op; what it had borrowed is given back with its last one.
-    pub(crate) fn take(&self, key: OpKey) -> Progress {
-        self.take_with_remains(key).0
-    }
-
-    /// As [`Machine::take`]; with the last result comes what is left of the op.
-    fn take_with_remains(&self, key: OpKey) -> (Progress, Option<Remains<Waiter>>) {
-        let mut left = None;
-        let progress = self.state.borrow_mut().driver.take(key, |remains| left = Some(remains));
-        if let Some(remains) = &left {
-            remains.data.loan.release();
-        }
-        (progress, left)
-    }
-
-    /// Gives up interest in an op.
-    pub(crate) fn abandon(&self, key: OpKey) {
-        let State { driver, queues, .. } = &mut *self.state.borrow_mut();
-        driver.abandon(key, queues);
-    }
-
-    /// Asks for an op to be stopped; its last completion is still to be awaited.
-    pub(crate) fn cancel(&self, key: OpKey) {
-        let State { driver, queues, .. } = &mut *self.state.borrow_mut();
-        driver.cancel(key, queues);
     }
 
     pub(crate) fn state(&self) -> &RefCell<State> {
@@ -559,104 +363,11 @@ impl State {
     }
 }
 
-/// Opens a ring. Rings of machines that are garbage already are closed when the GC finds them:
-/// where descriptors or lockable memory have run out, it is run first.
-fn open_driver(config: &RingConfig) -> Outcome<Driver<Waiter>> {
-    match Driver::new(config) {
-        Err(error) if matches!(error.cause, Cause::Descriptors | Cause::Memlock(_)) => {
-            // SAFETY: needs the GVL only.
-            unsafe { rb_sys::rb_gc() };
-            Ok(Driver::new(config)?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-fn initialize(this: VALUE, args: Args) -> Outcome {
-    let (positional, keywords) = args.keywords();
-    positional.expect(0, 0)?;
-    if let Some(keywords) = keywords {
-        value::check_keywords(keywords, &[c"size", c"sqpoll", c"sidecar"])?;
-    }
-    let option = |name| keywords.map_or(NIL, |keywords| value::lookup(keywords, name));
-    let size = match option(c"size") {
-        NIL => DEFAULT_ENTRIES,
-        given => match value::int32(given, "size")? {
-            size @ 1.. => size as u32,
-            size => return Err(Raise::argument_error(format!("size must be positive: {size}"))),
-        },
-    };
-    let config = RingConfig {
-        entries: size,
-        sqpoll_idle: sqpoll_idle(option(c"sqpoll"))?,
-        refuse_when_full: size <= SMALL,
-        ..RingConfig::default()
-    };
-    typed::put(this, Machine::new(&config, size)?);
-    Machine::register(this)?;
-    if value::truthy(option(c"sidecar")) {
-        Machine::of(this)?.state().borrow_mut().driver.start_sidecar()?;
-    }
-    Ok(this)
-}
-
-/// `sqpoll:`: true means a second; a number is the seconds that the kernel's thread stays awake.
-fn sqpoll_idle(option: VALUE) -> Outcome<Option<std::time::Duration>> {
-    if !value::truthy(option) {
-        return Ok(None);
-    }
-    let seconds =
-        if option == crate::ruby::TRUE { 1.0 } else { value::seconds(option)?.unwrap_or(0.0) };
-    if seconds == 0.0 {
-        return Ok(None);
-    }
-    // The kernel counts milliseconds, and takes none for its own default.
-    std::time::Duration::try_from_secs_f64(seconds)
-        .map(|idle| Some(idle.max(std::time::Duration::from_millis(1))))
-        .map_err(|_| Raise::argument_error("sqpoll must be true or a number of seconds"))
-}
-
-fn thread_machine(this: VALUE) -> Outcome {
-    if this == thread::current() {
-        return Machine::of_thread();
-    }
-    Ok(value::ivar(this, value::intern(c"@__um_machine")))
-}
-
-fn supported(_class: VALUE) -> Outcome {
-    let config = RingConfig { entries: 2, ..RingConfig::default() };
-    Ok(value::boolean(polyphony_core::ring::Ring::new(&config).is_ok()))
-}
-
-fn capabilities(_class: VALUE) -> Outcome {
-    let config = RingConfig { entries: 2, ..RingConfig::default() };
-    let hash = value::hash();
-    let ring = polyphony_core::ring::Ring::new(&config);
-    value::store(hash, value::symbol(c"io_uring"), value::boolean(ring.is_ok()));
-    match ring {
-        Ok(ring) => {
-            for (name, there) in ring.capabilities().entries() {
-                let name = value::call(value::utf8(name), c"to_sym", &[])?;
-                value::store(hash, name, value::boolean(there));
-            }
-        }
-        Err(error) => {
-            value::store(hash, value::symbol(c"reason"), value::utf8(&error.to_string()));
-        }
-    }
-    Ok(hash)
-}
-
 /// Defines the class's methods.
 pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     typed::keep(class);
-    CLASS.store(class, Ordering::Relaxed);
     registry::init();
-    typed::define_allocator::<Machine>(class);
-    define(class, c"initialize", method!(initialize, -1));
-    define_singleton(class, c"supported?", method!(supported, 0));
-    define_singleton(class, c"capabilities", method!(capabilities, 0));
-    define(thread_class, c"machine", method!(thread_machine, 0));
+    create::init(class, thread_class);
     async_op::init(class);
     detached::init(class);
     fibers::init(class);

@@ -21,9 +21,12 @@ impl Machine {
     ) -> Outcome<ControlFlow<VALUE, Vec<String>>> {
         let found = Arc::new(Mutex::new(Vec::new()));
         let (host, slot) = (host.to_owned(), found.clone());
-        let ended = self.offload(move || {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = resolve::lookup(&host, family);
-            0
+        let ended = self.offload(move || match resolve::lookup(&host, family) {
+            Ok(found) => {
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                0
+            }
+            Err(errno) => -errno,
         })?;
         Ok(match ended {
             Some(value) => ControlFlow::Break(value),

@@ -5,7 +5,7 @@ use rb_sys::VALUE;
 
 use super::files::fd_of;
 use super::{Machine, OnInterrupt};
-use crate::errors::{Outcome, Raise, check};
+use crate::errors::{Outcome, check};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, method};
 use crate::ruby::value;
@@ -20,15 +20,15 @@ fn send_fd(this: VALUE, socket: VALUE, fd: VALUE) -> Outcome {
 }
 
 /// `recv_fd(socket)`: a new descriptor. A message that brings none, and the end of the
-/// connection, are EINVAL.
+/// connection, are EINVAL; a descriptor that there was no number for is lost, with EMFILE.
 fn recv_fd(this: VALUE, socket: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
     // SAFETY: the message is the op's own memory.
     let key = unsafe { machine.submit(ReceiveFd { socket: fd_of(socket)? }, Loan::NONE) }?;
     machine.conclude_with_remains(key, OnInterrupt::AwaitCancel, |result, left| {
         check(result)?;
-        let fd = left.and_then(|mut left| left.memory.take_fd());
-        fd.map(|fd| value::integer(i64::from(fd))).ok_or(Raise::Errno(libc::EINVAL))
+        let fd = left.map_or(Err(libc::EINVAL), |mut left| left.memory.claim_fd())?;
+        Ok(value::integer(i64::from(fd)))
     })
 }
 

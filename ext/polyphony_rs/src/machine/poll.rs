@@ -36,7 +36,8 @@ impl Machine {
         deadline: Option<u64>,
     ) -> Outcome<i32> {
         // SAFETY: the op points to nothing.
-        let key = unsafe { self.submit(Poll { fd, events: event_mask(events) }, Loan::NONE) }?;
+        let key =
+            unsafe { self.submit_anyway(Poll { fd, events: event_mask(events) }, Loan::NONE) }?;
         if let Some(deadline) = deadline {
             self.state().borrow_mut().driver.set_deadline(key, deadline);
         }
@@ -68,7 +69,7 @@ impl Machine {
         for (fd, events) in interests {
             let op = Poll { fd: *fd, events: event_mask(*events) };
             // SAFETY: the op points to nothing.
-            match unsafe { self.submit(op, Loan::NONE) } {
+            match unsafe { self.submit_anyway(op, Loan::NONE) } {
                 Ok(key) => keys.push(key),
                 Err(raise) => {
                     keys.iter().for_each(|key| self.abandon(*key));

@@ -29,7 +29,7 @@ impl Machine {
     pub(crate) fn wait_for_child(&self, whom: Whom, options: i32) -> Outcome<Option<VALUE>> {
         if self.state().borrow().driver.capabilities().waitid {
             // SAFETY: the op points to nothing.
-            let key = unsafe { self.submit(WaitId { whom, options }, Loan::NONE) }?;
+            let key = unsafe { self.submit_anyway(WaitId { whom, options }, Loan::NONE) }?;
             return self.wait_until_over(key);
         }
         // Linux below 6.7. A pidfd tells of its process' end and of nothing else.
@@ -55,7 +55,7 @@ impl Machine {
     fn wait_readable(&self, fd: i32) -> Outcome<Option<VALUE>> {
         let op = Poll { fd, events: event_mask(libc::POLLIN) };
         // SAFETY: the op points to nothing.
-        let key = unsafe { self.submit(op, Loan::NONE) }?;
+        let key = unsafe { self.submit_anyway(op, Loan::NONE) }?;
         self.wait_until_over(key)
     }
 

@@ -109,16 +109,24 @@ fn accept_into_queue(this: VALUE, fd: VALUE, queue: VALUE) -> Outcome {
 }
 
 impl Machine {
-    /// Calls `each` with each connection's descriptor until the socket is shut down.
+    /// Calls `each` with each connection's descriptor until the socket is shut down. EINVAL for one
+    /// that doesn't listen to begin with.
     pub(crate) fn accept_each(
         &self,
         op: AcceptMultishot,
         strays: Strays,
         mut each: impl FnMut(i32) -> Outcome,
     ) -> Outcome {
+        // The kernel's answer is the same for both, and a TCP socket has forgotten afterwards that
+        // it ever listened. What is no socket has an error of its own.
+        let mut listens = net::is_listening(op.fd);
         let mut each = |Completion { result, .. }| match result {
-            result if result == -libc::EINVAL => Ok(ControlFlow::Break(())),
-            result => each(check(result)?).map(|_| ControlFlow::Continue(())),
+            result if result == -libc::EINVAL && listens => Ok(ControlFlow::Break(())),
+            result => {
+                let connection = check(result)?;
+                listens = true;
+                each(connection).map(|_| ControlFlow::Continue(()))
+            }
         };
         // SAFETY: the op points to nothing. Connections that were accepted and not handed out are
         // closed.

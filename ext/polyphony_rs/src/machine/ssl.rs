@@ -289,7 +289,7 @@ impl Connection {
         let loan = Loan { value: self.session_object, lock: Lock::Held };
         // SAFETY: the memory belongs to the session, which the loan keeps, and is left alone until
         // the link is told that the op is over.
-        let key = match unsafe { self.machine.submit(op, loan) } {
+        let key = match unsafe { self.machine.submit_anyway(op, loan) } {
             Ok(key) => key,
             Err(raise) => return (Err(libc::EAGAIN), Err(raise.into())),
         };

@@ -53,7 +53,7 @@ fn connect(machine: &Machine, addr: SockAddr) -> Outcome {
     let socket = tcp_socket(machine, &addr)?;
     let op = Connect { fd: socket.as_raw_fd(), addr };
     // SAFETY: the address moves into the op's own memory.
-    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
     machine.conclude(key, OnInterrupt::AwaitCancel, |result| {
         check(result)?;
         Ok(handed_over(socket))

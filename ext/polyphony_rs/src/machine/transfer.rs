@@ -7,7 +7,7 @@ use rb_sys::VALUE;
 
 use super::files::{fd_of, length, op_len};
 use super::{Machine, OnInterrupt, READABLE, Readiness, WRITABLE, Waited};
-use crate::errors::{Outcome, Raise, integer_or_errno};
+use crate::errors::{Outcome, integer_or_errno};
 use crate::ruby::NIL;
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, method};
@@ -28,11 +28,10 @@ impl Machine {
     /// Does what `op` says. Where an end that doesn't block isn't ready (pipes of Ruby's don't
     /// block), it waits for that, as reads and writes do.
     fn transfer<O: Op>(&self, from: RawFd, to: RawFd, op: impl Fn() -> O) -> Outcome {
-        let closes = || [from, to].map(|fd| self.state().borrow().driver.ops().closes(fd));
-        let before = closes();
+        let known = [from, to].map(|fd| self.know(fd));
         loop {
             // SAFETY: the op points to nothing.
-            let key = unsafe { self.submit(op(), Loan::NONE) }?;
+            let key = unsafe { self.submit_anyway(op(), Loan::NONE) }?;
             match self.wait_for(key, OnInterrupt::Abandon) {
                 Waited::Done(result) if result == -libc::EAGAIN => {}
                 Waited::Done(result) => return integer_or_errno(result),
@@ -43,10 +42,7 @@ impl Machine {
                 if let Readiness::Interrupted(interruption) = self.wait_ready(&[end], None)? {
                     return interruption.conclude();
                 }
-                // The number may be another file's by now.
-                if closes() != before {
-                    return Err(Raise::Errno(libc::EBADF));
-                }
+                known.into_iter().try_for_each(|known| self.check_same(known))?;
             }
         }
     }

@@ -7,7 +7,7 @@ use rb_sys::VALUE;
 
 use super::files::{CURRENT_POSITION, fd_of, file_offset};
 use super::{Machine, OnInterrupt, Waited};
-use crate::errors::{Outcome, Raise, check};
+use crate::errors::{Outcome, check};
 use crate::ruby::gather::Sources;
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, value};
@@ -17,29 +17,29 @@ impl Machine {
     /// `written` already. `op` gets the places of the next bytes, and how many were written before.
     pub(crate) fn write_all<O: Op>(
         &self,
+        fd: RawFd,
         sources: Sources,
         written: usize,
         op: impl Fn(Box<[libc::iovec]>, u64) -> O,
     ) -> Outcome {
+        let known = self.know(fd);
         let mut written = written as u64;
         while !sources.is_empty() {
             // SAFETY: the loan keeps the bytes; the list of their places moves into the op's own
             // memory.
-            let key = unsafe { self.submit(op(sources.next(), written), sources.loan()) }?;
-            let (waited, left) = self.wait_for_remains(key, OnInterrupt::AwaitCancel);
-            let count = match waited {
+            let key = unsafe { self.submit_anyway(op(sources.next(), written), sources.loan()) }?;
+            let count = match self.wait_for(key, OnInterrupt::AwaitCancel) {
                 Waited::Done(result) => check(result)?.unsigned_abs(),
                 Waited::TimedOut => return Ok(NIL),
                 Waited::Interrupted(interruption, _) => return interruption.conclude(),
             };
             written += u64::from(count);
             sources.advance(count as usize);
-            // By now the number may be another file's.
-            if left.is_some_and(|left| left.closed) && !sources.is_empty() {
-                return Err(Raise::Errno(libc::EBADF));
-            }
             if count == 0 {
                 break;
+            }
+            if !sources.is_empty() {
+                self.check_same(known)?;
             }
         }
         Ok(value::unsigned(written))
@@ -55,7 +55,7 @@ fn writev(this: VALUE, args: Args) -> Outcome {
         _ => (buffers, CURRENT_POSITION),
     };
     let sources = Sources::lend(buffers)?;
-    let written = machine.write_all(sources, 0, |vectors, written| {
+    let written = machine.write_all(fd, sources, 0, |vectors, written| {
         let own = offset == CURRENT_POSITION;
         let offset = if own { offset } else { offset.saturating_add(written) };
         WriteV { fd, vectors, offset }
@@ -69,7 +69,7 @@ fn sendv(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let (fd, buffers) = fd_and_buffers(args)?;
     let sources = Sources::lend(buffers)?;
-    let sent = machine.write_all(sources, 0, |vectors, _| SendV { fd, vectors });
+    let sent = machine.write_all(fd, sources, 0, |vectors, _| SendV { fd, vectors });
     sources.release();
     sent
 }

@@ -103,7 +103,7 @@ fn splice_by_ring(
 ) -> Outcome<Result<usize, i32>> {
     let op = Splice { from, to, len: op_len(len) };
     // SAFETY: the op points to nothing.
-    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
     let result = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
         Waited::Done(result) => result,
         Waited::TimedOut => 0,

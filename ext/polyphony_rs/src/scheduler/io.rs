@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{Read, Write};
+use polyphony_core::op::{OpKey, Read, Write};
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
@@ -13,6 +13,13 @@ use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::{HookBuffer, lend_to_hook};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
+
+/// Where bytes go: into the buffer, or out of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
 
 /// What Ruby passes to the four read and write hooks.
 struct Request {
@@ -78,7 +85,7 @@ impl Machine {
     /// Waits for a hook's op, by the IO's own timeout.
     fn wait_for_hook(
         &self,
-        key: polyphony_core::op::OpKey,
+        key: OpKey,
         deadline: Option<u64>,
     ) -> Outcome<Result<i32, (Raise, Option<i32>)>> {
         if let Some(deadline) = deadline {
@@ -132,6 +139,50 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
     }
 }
 
+/// Moves bytes by the ring until there are enough, behind those that were moved before.
+fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> Outcome {
+    let deadline = request.deadline()?;
+    let fd = request.fd;
+    loop {
+        let piece = lend_to_hook(request.buffer, request.offset + done, way == Way::In)?;
+        if piece.len == 0 {
+            piece.loan.release();
+            return count(done);
+        }
+        let (ptr, len, offset) = (piece.ptr, op_len(piece.len), request.position(done));
+        // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
+        let key = unsafe {
+            match way {
+                Way::In => machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan),
+                Way::Out => machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan),
+            }
+        }?;
+        match (way, machine.wait_for_hook(key, deadline)?) {
+            (Way::In, Ok(0)) => return count(done),
+            (_, Ok(result @ 0..)) => {
+                let moved = usize::try_from(result).unwrap_or(0);
+                if way == Way::In {
+                    piece.finish(moved)?;
+                }
+                done += moved;
+                if done >= request.minimum {
+                    return count(done);
+                }
+            }
+            (_, Ok(result)) if result == -libc::EAGAIN || result == -libc::EINTR => {
+                let events = if way == Way::In { libc::POLLIN } else { libc::POLLOUT };
+                machine.wait_for_events(fd, events, deadline)?;
+            }
+            (_, Ok(result)) => return failure(result, done),
+            (Way::In, Err((raise, late))) => {
+                put_back(request, &piece, late)?;
+                return Err(raise);
+            }
+            (Way::Out, Err((raise, _))) => return Err(raise),
+        }
+    }
+}
+
 fn read(this: VALUE, request: &Request) -> Outcome {
     let machine = machine(this)?;
     // Sockets have a read_nonblock of their own, which asks no hook.
@@ -140,42 +191,7 @@ fn read(this: VALUE, request: &Request) -> Outcome {
             return Ok(result);
         }
     }
-    let deadline = request.deadline()?;
-    let mut done = 0;
-    loop {
-        let piece = lend_to_hook(request.buffer, request.offset + done, true)?;
-        if piece.len == 0 {
-            piece.loan.release();
-            return count(done);
-        }
-        let op = Read {
-            fd: request.fd,
-            ptr: piece.ptr,
-            len: op_len(piece.len),
-            offset: request.position(done),
-        };
-        // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
-        let key = unsafe { machine.submit(op, piece.loan) }?;
-        match machine.wait_for_hook(key, deadline)? {
-            Ok(0) => return count(done),
-            Ok(result @ 1..) => {
-                let came = usize::try_from(result).unwrap_or(0);
-                piece.finish(came)?;
-                done += came;
-            }
-            Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
-                machine.wait_for_events(request.fd, libc::POLLIN, deadline)?;
-            }
-            Ok(result) => return failure(result, done),
-            Err((raise, late)) => {
-                put_back(request, &piece, late)?;
-                return Err(raise);
-            }
-        }
-        if done > 0 && done >= request.minimum {
-            return count(done);
-        }
-    }
+    transfer(machine, request, Way::In, 0)
 }
 
 /// Whether to try a write that needs no switch before the ring: in a fiber that `Fiber.schedule`
@@ -189,55 +205,38 @@ fn may_write_directly(machine: &Machine, request: &Request) -> bool {
         && !io::is_file(request.io)
 }
 
-fn write(this: VALUE, request: &Request) -> Outcome {
-    let machine = machine(this)?;
-    let deadline = request.deadline()?;
-    let mut direct = may_write_directly(machine, request);
+/// Writes as many bytes as go without a switch.
+fn write_directly(machine: &Machine, request: &Request) -> Outcome<usize> {
     let mut done = 0;
-    loop {
+    // A fiber that never has to wait would keep the others from running.
+    while machine.may_go_on() {
         let piece = lend_to_hook(request.buffer, request.offset + done, false)?;
         if piece.len == 0 {
             piece.loan.release();
-            return count(done);
+            break;
         }
-        // A fiber that never has to wait would keep the others from running.
-        direct = direct && machine.may_go_on();
-        if direct {
-            // SAFETY: the buffer has that many bytes.
-            let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
-            if let Ok(written) = written {
-                piece.loan.release();
-                machine.count_op();
-                done += written;
-                if done >= request.minimum {
-                    return count(done);
-                }
-                continue;
-            }
-            // It would have to wait, or something is wrong: the ring tells.
-            direct = false;
-        }
-        let op = Write {
-            fd: request.fd,
-            ptr: piece.ptr,
-            len: op_len(piece.len),
-            offset: request.position(done),
-        };
-        // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
-        let key = unsafe { machine.submit(op, piece.loan) }?;
-        match machine.wait_for_hook(key, deadline)? {
-            Ok(result @ 0..) => done += usize::try_from(result).unwrap_or(0),
-            Ok(result) if result == -libc::EAGAIN || result == -libc::EINTR => {
-                machine.wait_for_events(request.fd, libc::POLLOUT, deadline)?;
-                continue;
-            }
-            Ok(result) => return failure(result, done),
-            Err((raise, _)) => return Err(raise),
-        }
+        // SAFETY: the buffer has that many bytes.
+        let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
+        piece.loan.release();
+        // It would have to wait, or something is wrong: the ring tells.
+        let Ok(written) = written else { break };
+        machine.count_op();
+        done += written;
         if done >= request.minimum {
-            return count(done);
+            break;
         }
     }
+    Ok(done)
+}
+
+fn write(this: VALUE, request: &Request) -> Outcome {
+    let machine = machine(this)?;
+    let direct = may_write_directly(machine, request);
+    let done = if direct { write_directly(machine, request)? } else { 0 };
+    if done > 0 && done >= request.minimum {
+        return count(done);
+    }
+    transfer(machine, request, Way::Out, done)
 }
 
 fn io_read(this: VALUE, args: Args) -> Outcome {

@@ -52,14 +52,15 @@ impl UmIo {
         let fd = self.inlet.get().fd();
         let sources = Sources::lend(buffers)?;
         sources.advance(written);
-        let total = match self.mode {
-            Mode::Socket => machine.write_all(sources, written, |vectors, _| SendV { fd, vectors }),
-            Mode::Fd | Mode::Ssl => machine.write_all(sources, written, |vectors, _| WriteV {
-                fd,
-                vectors,
-                offset: CURRENT_POSITION,
-            }),
-        };
+        let total =
+            match self.mode {
+                Mode::Socket => {
+                    machine.write_all(fd, sources, written, |vectors, _| SendV { fd, vectors })
+                }
+                Mode::Fd | Mode::Ssl => machine.write_all(fd, sources, written, |vectors, _| {
+                    WriteV { fd, vectors, offset: CURRENT_POSITION }
+                }),
+            };
         sources.release();
         total
     }

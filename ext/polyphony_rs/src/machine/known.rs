@@ -1,0 +1,30 @@
+//! Descriptors that a call works on for more than one op. Between two of them another fiber may
+//! close one, and its number is the next file's.
+
+use std::os::fd::RawFd;
+
+use super::Machine;
+use crate::errors::{Outcome, Raise};
+
+/// A descriptor as it was when the call began.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    fd: RawFd,
+    closes: u32,
+}
+
+impl Machine {
+    /// Takes note of a descriptor, before the call's first op on it.
+    pub(super) fn know(&self, fd: RawFd) -> Known {
+        Known { fd, closes: self.closes(fd) }
+    }
+
+    /// EBADF where it was closed since: the next op could hit another file.
+    pub(super) fn check_same(&self, known: Known) -> Outcome<()> {
+        if self.closes(known.fd) == known.closes { Ok(()) } else { Err(Raise::Errno(libc::EBADF)) }
+    }
+
+    fn closes(&self, fd: RawFd) -> u32 {
+        self.state().borrow().driver.ops().closes(fd)
+    }
+}
