@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
 # What an idle connection takes: 10,000 of them accepted, with a fiber for each that waits in recv
-# (with a buffer of its own, of 1 KB), in recv_each or in UM::IO#read_line (without), less what 10,000 open sockets and
-# 10,000 bare parked fibers take. Resident memory and page tables are those of the server's process.
-# The rest of the kernel's is read from /proc/slabinfo (by root only), where other work on the
-# machine and the client's ends of the connections count as well.
+# (with a buffer of its own, of 1 KB), in recv_each or in UM::IO#read_line (without), less what
+# 10,000 open sockets and 10,000 bare parked fibers take. Resident memory and page tables are those
+# of the server's process. The rest of the kernel's is read from /proc/slabinfo (by root only),
+# where other work on the machine and the client's ends of the connections count as well.
 
 require_relative "support"
 
