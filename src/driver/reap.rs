@@ -71,10 +71,13 @@ impl<T> Driver<T> {
                 }
             }
         };
-        ring.drain(&mut take_in);
-        // The kernel has more than the queue could hold. An error comes up at the next wait again.
-        while ring.has_overflowed() && ring.submit().is_ok() {
+        loop {
             ring.drain(&mut take_in);
+            // The kernel may have more than the queue could hold. An error comes up at the next
+            // wait again.
+            if !ring.has_overflowed() || ring.submit().is_err() {
+                break;
+            }
         }
         // Their waiters start them again when they have caught up.
         crowded.into_iter().for_each(|key| self.cancel(key, sink));

@@ -259,7 +259,9 @@ impl Machine {
         self.release_retired();
     }
 
-    /// Closes streams whose readers were collected.
+    /// Closes streams whose readers were collected. Not inlined: the frame below `drain` would grow,
+    /// and with it every stack that it runs on.
+    #[inline(never)]
     fn close_orphans(&self) {
         let State { driver, queues, orphans, .. } = &mut *self.state.borrow_mut();
         for mut inlet in orphans.borrow_mut().drain(..) {
