@@ -4,16 +4,17 @@
 # time, and how late fibers wake. Every variant runs in a fresh process, all in turn.
 #
 # "bare" is what the fibers and the loop cost without the sleeps: fibers that a plain loop resumes
-# as often. Nothing is subtracted: the cost of a sleep is all that the process used, making the
-# fibers included.
+# as often; "shuffled" in another order each time, as sleepers wake. Nothing is subtracted: the cost
+# of a sleep is all that the process used, making the fibers included.
 
 require_relative "support"
 
-chosen = Bench.options(rounds: 3, fibers: 10_000, sleeps: 20, only: %w[machine scheduler bare])
+chosen = Bench.options(rounds: 3, fibers: 10_000, sleeps: 20, only: %w[machine scheduler bare shuffled])
 CPU_TARGET_US = 4
 LATE_TARGET_MS = 2
 size = chosen.values_at(:fibers, :sleeps)
-commands = %w[machine scheduler bare].to_h { |name| [name, Bench.ruby("benchmark/sleeps/#{name}.rb", *size)] }
+variants = %w[machine scheduler bare shuffled]
+commands = variants.to_h { |name| [name, Bench.ruby("benchmark/sleeps/#{name}.rb", *size)] }
 
 puts "#{size[0]} fibers, #{size[1]} sleeps of 1 to 500 ms each, #{chosen[:rounds]} rounds in turn"
 puts Bench.machine_line, ""

@@ -32,6 +32,15 @@ RSpec.describe UM, "time" do
       expect(fibers.map(&:done?)).to eq([nil, nil, nil])
     end
 
+    it "wakes each of many sleepers while others are terminated" do
+      durations = Array.new(400) { |index| (index % 3).zero? ? Float::INFINITY : 0.001 * (1 + (index % 7)) }
+      fibers = durations.map { |duration| machine.spin { machine.sleep(duration) } }
+      machine.sleep(0.002)
+      machine.terminate(fibers.zip(durations).filter_map { |fiber, duration| fiber if duration.infinite? })
+      results = machine.join(fibers).map { |result| result.is_a?(UM::Terminate) ? Float::INFINITY : result }
+      expect(results).to eq(durations)
+    end
+
     it "takes durations beyond any clock" do
       fibers = [Float::INFINITY, 1e30, 2**40].map { |seconds| machine.spin { machine.sleep(seconds) } }
       machine.sleep(0.01)

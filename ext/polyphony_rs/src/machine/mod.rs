@@ -56,7 +56,7 @@ use rb_sys::VALUE;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::buffer::Loan;
 use crate::ruby::typed::{self, DataType, Typed};
-use crate::ruby::{NIL, fiber, thread};
+use crate::ruby::{NIL, fiber, prefetch, thread};
 use crate::um_io::Orphans;
 
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
@@ -73,6 +73,8 @@ pub(crate) struct Waiter {
     /// Memory that the kernel uses.
     pub(crate) loan: Loan,
     pub(crate) role: Role,
+    /// About where its stack ends while it waits.
+    pub(crate) place: usize,
 }
 
 /// What the end of an op means.
@@ -94,7 +96,7 @@ pub(crate) enum Role {
 
 impl Waiter {
     pub(crate) fn new(fiber: VALUE, loan: Loan) -> Self {
-        Self { fiber, loan, role: Role::Wake }
+        Self { fiber, loan, role: Role::Wake, place: prefetch::here() }
     }
 
     fn mark(&self) {

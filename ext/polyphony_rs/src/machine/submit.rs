@@ -88,7 +88,7 @@ impl Machine {
         deadline: Option<u64>,
         role: Role,
     ) -> OpKey {
-        let waiter = Waiter { fiber: fiber::current(), loan: Loan::NONE, role };
+        let waiter = Waiter { role, ..Waiter::new(fiber::current(), Loan::NONE) };
         self.state.borrow_mut().driver.start_local(name, deadline, waiter)
     }
 

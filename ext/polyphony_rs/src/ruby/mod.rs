@@ -18,6 +18,7 @@ pub(crate) mod later;
 pub(crate) mod libssl;
 pub(crate) mod method;
 pub(crate) mod nogvl;
+pub(crate) mod prefetch;
 pub(crate) mod protect;
 pub(crate) mod thread;
 pub(crate) mod typed;
