@@ -31,6 +31,13 @@ impl<T> Driver<T> {
         self.streams.close(id, &mut self.pool);
     }
 
+    /// Whether an op is in flight that somebody waits for, or that has something to do. One that
+    /// feeds a stream which nobody reads has not: it may go on for ever.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.ops.live() > self.ops.feeding() || self.streams.any_awaited()
+    }
+
     /// A stream, and where its bytes are.
     pub fn stream(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Buffers)> {
         Some((self.streams.get_mut(id)?, &mut self.pool))

@@ -93,6 +93,8 @@ pub struct OpTable<T> {
     free: u32,
     live: usize,
     detached: usize,
+    /// Those whose results go to a stream.
+    feeding: usize,
     high_water: usize,
     on_fd: FdIndex,
     /// What came in for ops that nobody waits for.
@@ -117,6 +119,7 @@ impl<T> Default for OpTable<T> {
             free: NO_SLOT,
             live: 0,
             detached: 0,
+            feeding: 0,
             high_water: 0,
             on_fd: FdIndex::default(),
             unclaimed: Vec::new(),
@@ -142,7 +145,6 @@ impl<T> OpTable<T> {
         slot.closed = false;
         slot.timed_out = false;
         slot.announced = false;
-        slot.stream = None;
         slot.data = Some(data);
         OpKey { index, generation: slot.generation }
     }
@@ -202,7 +204,8 @@ impl<T> OpTable<T> {
 
     /// What the op brings goes to a stream. Its end is still a result to be taken.
     pub(crate) fn feed_into(&mut self, key: OpKey, stream: StreamId) {
-        if let Some(slot) = self.slot_mut(key) {
+        if let Some(slot) = find(&mut self.slots, key) {
+            self.feeding += usize::from(slot.stream.is_none());
             slot.stream = Some(stream);
         }
     }
@@ -440,6 +443,7 @@ impl<T> OpTable<T> {
         self.live -= 1;
         let slot = &mut self.slots[index as usize];
         self.detached -= usize::from(slot.detached);
+        self.feeding -= usize::from(slot.stream.take().is_some());
         slot.state = None;
         slot.generation = slot.generation.wrapping_add(1);
         slot.result = None;

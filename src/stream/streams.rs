@@ -35,6 +35,12 @@ impl Streams {
         self.free.push(id.0);
     }
 
+    /// The end of all streams.
+    pub fn close_all(&mut self, store: &mut impl Store) {
+        self.slots.drain(..).flatten().for_each(|mut stream| stream.clear(store));
+        self.free.clear();
+    }
+
     /// A stream that was not closed.
     #[must_use]
     pub fn get(&self, id: StreamId) -> Option<&Stream> {
@@ -44,6 +50,11 @@ impl Streams {
     /// The same, to change it.
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Whether somebody waits for one of them.
+    pub fn any_awaited(&self) -> bool {
+        self.slots.iter().flatten().any(Stream::is_awaited)
     }
 
     /// Buffers are short: has all streams copy what pins more than it needs.

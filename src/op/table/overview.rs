@@ -26,6 +26,11 @@ impl<T> OpTable<T> {
         self.live
     }
 
+    /// Number of ops in flight whose results go to a stream.
+    pub(crate) fn feeding(&self) -> usize {
+        self.feeding
+    }
+
     /// Number of ops in flight that nobody has ever waited for.
     #[must_use]
     pub fn detached(&self) -> usize {

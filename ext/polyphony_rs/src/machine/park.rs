@@ -352,7 +352,7 @@ impl Machine {
 
     fn has_work(&self) -> bool {
         let state = self.state.borrow();
-        !state.queues.run.is_empty() || state.driver.ops().live() > 0
+        !state.queues.run.is_empty() || state.driver.is_busy()
     }
 
     /// Whether a fiber may go on without a switch after work that needed none; false once per
