@@ -67,9 +67,10 @@ impl<T> Driver<T> {
             sidecar.forget();
         }
         self.ops.leak();
+        let left = self.ops.clear();
         // Our own copy of the buffers: the kernel fills the parent's.
-        self.pool = None;
-        self.ops.clear()
+        self.give_up_pool();
+        left
     }
 
     /// Closes the ring and its eventfd before their time. False where ops are still in flight, or
@@ -81,7 +82,7 @@ impl<T> Driver<T> {
         self.stop_sidecar();
         // SAFETY: never used again: without a waker, the driver is not usable.
         unsafe { ManuallyDrop::drop(&mut self.ring) };
-        self.pool = None;
+        self.give_up_pool();
         self.waker = None;
         self.inherited_fd = None;
         self.inbox.close();
@@ -106,6 +107,18 @@ impl<T> Driver<T> {
             return true;
         }
         (self.is_owner() || self.ops.in_kernel() == 0) && self.shut_down(sink)
+    }
+
+    /// Frees the buffers that the kernel has left, unless somebody still looks at a segment: a
+    /// block that was never left.
+    fn give_up_pool(&mut self) {
+        self.streams.close_all(&mut self.pool);
+        self.release_unclaimed();
+        if let Some(pool) = self.pool.take() {
+            if pool.figures().segments > 0 {
+                pool.leak();
+            }
+        }
     }
 
     /// Whether the calling thread is the one that opened the ring.
@@ -144,5 +157,6 @@ impl<T> Drop for Driver<T> {
         } else {
             self.close_inherited();
         }
+        self.give_up_pool();
     }
 }

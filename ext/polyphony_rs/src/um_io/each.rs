@@ -27,8 +27,9 @@ impl Reader {
         })?;
         // SAFETY: the bytes stay in place until the chunk is released.
         let yielded = unsafe { buffer::yield_in_place(&*bytes) };
-        self.io.with_stream(self.machine, |_, buffers| chunk.release(buffers))?;
-        yielded.map(drop)
+        // In a child that the block has forked there is no stream any more.
+        let released = self.io.with_stream(self.machine, |_, buffers| chunk.release(buffers));
+        yielded.and(released)
     }
 }
 
