@@ -68,10 +68,23 @@ impl Inlet {
         self.fd
     }
 
+    /// Whether the descriptor is still the one that the inlet was made for.
+    ///
+    /// # Errors
+    /// EBADF once it was closed: the number may be another file's.
+    pub fn check_open<T>(&self, driver: &Driver<T>) -> Result<(), i32> {
+        if driver.ops().closes(self.fd) == self.closes { Ok(()) } else { Err(libc::EBADF) }
+    }
+
     /// The op in flight, if there is one.
     #[must_use]
     pub fn key(&self) -> Option<OpKey> {
         self.op.map(|(key, _)| key)
+    }
+
+    /// Whether somebody waits for what comes.
+    pub fn is_awaited<T>(&self, driver: &mut Driver<T>) -> bool {
+        driver.stream(self.stream).is_some_and(|(stream, _)| stream.is_awaited())
     }
 
     /// The op that is in flight: a new one with this value of the binding's, if there was none.
@@ -86,9 +99,7 @@ impl Inlet {
         if let Some(errno) = self.failure.take() {
             return Err(SubmitError::Errno(errno));
         }
-        if driver.ops().closes(self.fd) != self.closes {
-            return Err(SubmitError::Errno(libc::EBADF));
-        }
+        self.check_open(driver).map_err(SubmitError::Errno)?;
         let (key, step) = self.start(driver, data)?;
         driver.ops_mut().feed_into(key, self.stream);
         self.op = Some((key, step));

@@ -329,11 +329,12 @@ impl Stream {
         Some(Chunk(piece))
     }
 
-    /// Drops what is there, and forgets that the stream has ended.
+    /// Drops what is there, and forgets that the stream has ended. Who waits looks again at the
+    /// next byte.
     pub fn clear(&mut self, store: &mut impl Store) {
-        let consumed = self.consumed;
+        let (consumed, awaited) = (self.consumed, self.awaited.map(|_| 1));
         self.consume(self.pending, store);
-        *self = Self { consumed, ..Self::default() };
+        *self = Self { consumed, awaited, ..Self::default() };
     }
 
     /// The unread pieces, each with the position of its first byte.

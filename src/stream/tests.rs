@@ -250,6 +250,16 @@ fn cleared_streams_begin_anew() {
 }
 
 #[test]
+fn who_waits_for_a_cleared_stream_looks_again_at_the_next_byte() {
+    let mut it = Fixture::with(&["foo"]);
+    it.stream.set_awaited(Some(9));
+    it.stream.clear(&mut it.buffers);
+    assert!(it.stream.is_awaited() && !it.stream.has_awaited());
+    it.feed(b"b");
+    assert!(it.stream.has_awaited());
+}
+
+#[test]
 fn ids_of_closed_streams_are_used_again() {
     let (mut streams, mut buffers) = (Streams::default(), Buffers::default());
     let first = streams.open();

@@ -83,7 +83,7 @@ impl Machine {
     }
 
     /// As [`Machine::wait_for`]; with the last result comes what is left of the op.
-    fn wait_for_remains(
+    pub(crate) fn wait_for_remains(
         &self,
         key: OpKey,
         on_interrupt: OnInterrupt,

@@ -24,23 +24,46 @@ pub(super) struct Reader {
 pub(super) fn read_in_turn(this: VALUE, body: impl FnOnce(&Reader) -> Read<VALUE>) -> Outcome {
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
-    while io.reading.get() {
-        // All who read are of one thread: its end leaves nobody in line.
-        let place = Place { object: this, pass_on: |_| {} };
-        if let Turned::Interrupted(interruption) = io.line.wait(io.machine, "read", place)? {
-            if !io.reading.get() {
-                io.line.call_next();
-            }
-            return interruption.conclude();
-        }
-    }
-    io.reading.set(true);
-    let read = body(&Reader { io, machine });
-    io.reading.set(false);
-    io.line.call_next();
+    let read = io.enter(this).and_then(|()| {
+        let read = body(&Reader { io, machine });
+        io.leave();
+        read
+    });
     match read {
         Ok(value) => Ok(value),
         Err(interruption) => interruption.conclude(),
+    }
+}
+
+impl UmIo {
+    /// Makes the running fiber the one that reads, when its turn has come.
+    fn enter(&self, this: VALUE) -> Read<()> {
+        let me = fiber::current();
+        match self.reader.get() {
+            NIL => self.reader.set(me),
+            reader if reader == me => {
+                return Err(
+                    Raise::um_error("deadlock: this fiber reads from this IO already").into()
+                );
+            }
+            _ => {
+                // All who read are of one thread: its end leaves nobody in line.
+                let place = Place { object: this, pass_on: |_| {} };
+                let turned = self.line.wait(self.machine, "read", place)?;
+                if let Turned::Interrupted(interruption) = turned {
+                    if self.reader.get() == me {
+                        self.leave();
+                    }
+                    return Err(interruption);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over to the next in line, so that nobody overtakes those who wait.
+    fn leave(&self) {
+        self.reader.set(self.line.call_next().map_or(NIL, |holder| holder.fiber));
     }
 }
 
@@ -69,14 +92,14 @@ impl Reader {
             if inlet.settle(driver) {
                 return Ok(true);
             }
-            if let Some((stream, buffers)) = driver.stream(inlet.stream()) {
-                stream.make_room(buffers);
-                stream.set_awaited(Some(count));
-            }
             let me = waiter.fiber;
             let key = inlet.op(driver, waiter)?;
             if let Some(waiter) = driver.ops_mut().data_mut(key) {
                 waiter.fiber = me;
+            }
+            if let Some((stream, buffers)) = driver.stream(inlet.stream()) {
+                stream.make_room(buffers);
+                stream.set_awaited(Some(count));
             }
             Ok(false)
         });

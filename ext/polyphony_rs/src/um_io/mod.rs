@@ -77,8 +77,8 @@ pub(crate) struct UmIo {
     /// Has a descriptor that doesn't exist where there is an SSLSocket: nothing is read by it.
     inlet: Cell<Inlet>,
     orphans: Orphans,
-    /// A fiber is reading.
-    reading: Cell<bool>,
+    /// The fiber that reads, or is about to; nil where none does.
+    reader: Cell<VALUE>,
     /// Those that wait for it.
     line: Line,
 }
@@ -96,6 +96,7 @@ impl Typed for UmIo {
     fn mark(&self) {
         typed::mark(self.machine);
         typed::mark(self.socket);
+        typed::mark(self.reader.get());
         self.line.mark();
     }
 
@@ -124,7 +125,7 @@ impl UmIo {
             mode,
             inlet: Cell::new(inlet),
             orphans: Rc::clone(&state.orphans),
-            reading: Cell::new(false),
+            reader: Cell::new(NIL),
             line: Line::default(),
         })
     }
@@ -175,15 +176,23 @@ fn descriptor(target: VALUE) -> Outcome<RawFd> {
 /// `UM::IO.new(machine, target, mode = nil)`
 fn initialize(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(2, 3)?;
+    if typed::get::<UmIo>(this).is_some() {
+        return Err(Raise::um_error("this IO is initialized already"));
+    }
     typed::put(this, UmIo::new(args.get(0), args.get(1), args.get(2))?);
     Ok(this)
 }
 
-/// `machine.io(target, mode = nil)`
+/// `machine.io(target, mode = nil) [{ |io| }]`: with a block its value; the IO is cleared then.
 fn machine_io(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(1, 2)?;
-    let io = UmIo::new(this, args.get(0), args.get(1))?;
-    Ok(typed::wrap(CLASS.get(), io))
+    let io = typed::wrap(CLASS.get(), UmIo::new(this, args.get(0), args.get(1))?);
+    if !value::block_given() {
+        return Ok(io);
+    }
+    let result = value::yield_to_block(io);
+    clear(io)?;
+    result
 }
 
 fn mode(this: VALUE) -> Outcome {
@@ -206,15 +215,24 @@ fn consumed(this: VALUE) -> Outcome {
 fn query(this: VALUE, answer: impl FnOnce(&Stream) -> VALUE) -> Outcome {
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
-    io.with_inlet(machine, |inlet, state| inlet.settle(&mut state.driver));
+    io.with_inlet(machine, |inlet, State { driver, .. }| {
+        // Who waits for the op has to find it.
+        if !inlet.is_awaited(driver) {
+            inlet.settle(driver);
+        }
+    });
     io.with_stream(machine, |stream, _| answer(stream))
 }
 
-/// Drops what is there, and cancels the op that reads.
+/// Drops what is there, and cancels the op that reads, unless a fiber waits for what it brings.
 fn clear(this: VALUE) -> Outcome {
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
-    io.with_inlet(machine, |inlet, State { driver, queues, .. }| inlet.stop(driver, queues));
+    io.with_inlet(machine, |inlet, State { driver, queues, .. }| {
+        if !inlet.is_awaited(driver) {
+            inlet.stop(driver, queues);
+        }
+    });
     io.with_stream(machine, Stream::clear)?;
     // What comes from now on is for others. An error would come up at the next wait again.
     let _ = machine.poll();

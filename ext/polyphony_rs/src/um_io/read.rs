@@ -35,7 +35,7 @@ impl UmIo {
 /// Reads what was asked for; nil where there is no such thing.
 fn read_found(this: VALUE, ask: Ask) -> Outcome {
     let io = UmIo::of(this)?;
-    if !io.reading.get() {
+    if io.reader.get() == NIL {
         if let Some(string) = io.take_at_once(ask)? {
             return Ok(string);
         }

@@ -1,10 +1,10 @@
-//! `write`: all of it, in one piece as others see it.
+//! `write`: all of it.
 
-use polyphony_core::op::{Send, SendV, Write, WriteV};
+use polyphony_core::op::{OpMemory, Send, SendV, Write, WriteV};
 use rb_sys::VALUE;
 
 use super::{Mode, UmIo};
-use crate::errors::{Outcome, check};
+use crate::errors::{Outcome, Raise, check};
 use crate::machine::ssl::Connection;
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited};
 use crate::ruby::buffer;
@@ -36,15 +36,30 @@ impl UmIo {
                 offset: CURRENT_POSITION,
             }),
         }?;
-        let written = match machine.wait_for(key, OnInterrupt::AwaitCancel) {
+        let (waited, left) = machine.wait_for_remains(key, OnInterrupt::AwaitCancel);
+        let written = match waited {
             Waited::Done(result) => check(result)?.unsigned_abs() as usize,
             Waited::TimedOut => return Ok(NIL),
             Waited::Interrupted(interruption, _) => return interruption.conclude(),
         };
-        if written < len {
-            return self.write_several(machine, &[buffer], written);
+        match left {
+            // As it was when it was lent: the caller may have changed it.
+            Some(left) if written < len => {
+                let lent = match left.memory {
+                    OpMemory::Bytes(bytes) => protect(|| value::string(&bytes))?,
+                    _ => left.data.loan.value,
+                };
+                self.check_open(machine)?;
+                self.write_several(machine, &[lent], written)
+            }
+            _ => Ok(value::unsigned(written as u64)),
         }
-        Ok(value::unsigned(written as u64))
+    }
+
+    /// EBADF once the descriptor was closed: the number may be another file's.
+    fn check_open(&self, machine: &Machine) -> Outcome<()> {
+        let checked = self.inlet.get().check_open(&machine.state().borrow().driver);
+        checked.map_err(Raise::Errno)
     }
 
     /// Writes several buffers, but for the first `written` bytes.
@@ -105,8 +120,13 @@ fn write(this: VALUE, args: Args) -> Outcome {
     match *buffers {
         [] => Ok(value::integer(0)),
         _ if io.mode == Mode::Ssl => io.write_tls(buffers),
-        [buffer] => io.write_one(machine, buffer),
-        _ => io.write_several(machine, buffers, 0),
+        _ => {
+            io.check_open(machine)?;
+            match *buffers {
+                [buffer] => io.write_one(machine, buffer),
+                _ => io.write_several(machine, buffers, 0),
+            }
+        }
     }
 }
 
