@@ -39,7 +39,8 @@ RSpec.describe "the signatures" do
     # RBS 3.8 has given it a name of its own.
     type_name = ->(name) { RBS::TypeName.respond_to?(:parse) ? RBS::TypeName.parse(name) : TypeName(name) }
     whole = [UringMachine, UringMachine::FiberScheduler, Polyphony, Polyphony::Pipe, Polyphony::BaseException,
-             UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::DNSResolver]
+             UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::IO,
+             UringMachine::DNSResolver]
     whole.each do |mod|
       name = type_name.call("::#{mod.name}")
       instance = declared.call(builder.build_instance(name))
