@@ -1,5 +1,7 @@
 //! The driver against a real ring.
 
+mod inlet;
+
 use std::os::fd::RawFd;
 
 use super::*;
