@@ -165,7 +165,7 @@ impl Stream {
         self.pending >= FULL.max(self.room) || self.held >= FULL_SEGMENTS
     }
 
-    /// Takes a segment in. It is released when it was consumed or copied.
+    /// Takes a segment in, which is not empty. It is released when it was consumed or copied.
     pub fn feed(&mut self, segment: Segment, store: &mut impl Store) {
         self.pending += usize::from(segment.len);
         if self.held >= FEW && segment.len < SMALL {
