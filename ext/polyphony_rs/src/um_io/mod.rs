@@ -6,6 +6,7 @@
 
 mod each;
 mod fill;
+mod http;
 mod read;
 mod write;
 
@@ -81,6 +82,8 @@ pub(crate) struct UmIo {
     reading: Cell<bool>,
     /// Those that wait for it.
     line: Line,
+    /// The request that is being read and answered. Not borrowed across a call into Ruby.
+    http: RefCell<http::Exchange>,
 }
 
 static TYPE: DataType<UmIo> = DataType::new();
@@ -97,6 +100,7 @@ impl Typed for UmIo {
         typed::mark(self.machine);
         typed::mark(self.socket);
         self.line.mark();
+        self.http.borrow().mark();
     }
 
     fn on_free(&mut self) {
@@ -126,6 +130,7 @@ impl UmIo {
             orphans: Rc::clone(&state.orphans),
             reading: Cell::new(false),
             line: Line::default(),
+            http: RefCell::default(),
         })
     }
 
@@ -216,6 +221,7 @@ fn clear(this: VALUE) -> Outcome {
     let machine = io.machine()?;
     io.with_inlet(machine, |inlet, State { driver, queues, .. }| inlet.stop(driver, queues));
     io.with_stream(machine, Stream::clear)?;
+    io.http.take();
     // What comes from now on is for others. An error would come up at the next wait again.
     let _ = machine.poll();
     Ok(this)
@@ -233,6 +239,7 @@ pub(crate) fn init(machine_class: VALUE) {
     define(class, c"clear", method!(clear, 0));
     define(machine_class, c"io", method!(machine_io, -1));
     each::init(class);
+    http::init(class);
     read::init(class);
     write::init(class);
 }
