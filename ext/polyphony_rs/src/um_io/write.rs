@@ -48,7 +48,12 @@ impl UmIo {
     }
 
     /// Writes several buffers, but for the first `written` bytes.
-    pub(super) fn write_several(&self, machine: &Machine, buffers: &[VALUE], written: usize) -> Outcome {
+    pub(super) fn write_several(
+        &self,
+        machine: &Machine,
+        buffers: &[VALUE],
+        written: usize,
+    ) -> Outcome {
         let fd = self.inlet.get().fd();
         let sources = Sources::lend(buffers)?;
         sources.advance(written);

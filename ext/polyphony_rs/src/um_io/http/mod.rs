@@ -91,9 +91,7 @@ impl Exchange {
         self.incoming = match request.body {
             Body::None | Body::Length(0) => Incoming::None,
             Body::Length(len) => Incoming::Until(position.saturating_add(len)),
-            Body::Chunked => {
-                Incoming::Chunked(Chunks { decoder: None, position, payload: NIL })
-            }
+            Body::Chunked => Incoming::Chunked(Chunks { decoder: None, position, payload: NIL }),
         };
     }
 

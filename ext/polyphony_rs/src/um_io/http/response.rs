@@ -183,10 +183,7 @@ fn name_of<'a>(name: VALUE) -> Outcome<&'a [u8]> {
 }
 
 /// Calls `each` with a header's value, or its values; nothing for nil.
-fn each_value(
-    given: VALUE,
-    mut each: impl FnMut(&[u8]) -> Outcome<()>,
-) -> Outcome<()> {
+fn each_value(given: VALUE, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
     let mut one = |given| {
         if value::is_string(given) {
             // SAFETY: it is a String, and nothing of Ruby runs as long as its bytes are looked at.
