@@ -65,7 +65,7 @@ RSpec.describe UM::IO, "#http_read_request_headers" do
     expect(Array.new(4) { read_head&.fetch(":path") }).to eq(["/1", "/2", "/3", nil])
   end
 
-  it "reads a head that comes byte by byte", :gc do
+  it "reads a head that comes byte by byte" do
     request = "GET /slow HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"
     fiber = machine.spin { io.http_read_request_headers }
     request.each_char do |char|
