@@ -12,6 +12,7 @@ require_relative "uringmachine/dns_resolver"
 require_relative "uringmachine/file_watch"
 require_relative "uringmachine/fiber_scheduler"
 require_relative "uringmachine/ssl"
+require_relative "uringmachine/http"
 
 # io_uring for fibers. Short name of {UringMachine}.
 UM = UringMachine

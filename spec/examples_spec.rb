@@ -28,6 +28,19 @@ RSpec.describe "the examples" do
     end
   end
 
+  def curl(...)
+    output, errors, status = Open3.capture3("curl", "--silent", "--show-error", "--max-time", "10", ...)
+    expect(status).to be_success, errors
+    output.b
+  end
+
+  def file_of(bytes)
+    @folder ||= Dir.mktmpdir("polyphony-spec")
+    File.join(@folder, "file").tap { |path| File.binwrite(path, bytes) }
+  end
+
+  after { FileUtils.remove_entry(@folder) if @folder }
+
   def expect_echo(port, program)
     expect(wrong_echoes(port, clients: 20, bytes: 100_000)).to eq([]), program.report
     expect(answer_of(port, "hello\n")).to eq("hello\n"), program.report
@@ -48,6 +61,20 @@ RSpec.describe "the examples" do
         program.kill(:INT)
         expect(program.wait(5)).to be_success, program.report
         expect(program.stdout).to include("total_ops"), program.report
+      end
+    end,
+
+    "http_server.rb" => lambda do
+      serve("http_server.rb", 0) do |port, program|
+        url = "http://127.0.0.1:#{port}"
+        sent = file_of(random_bytes(300_000, 2))
+        expect(curl("#{url}/", "#{url}/?again", "-w", "%{num_connects}")).to eq("hello\n1hello\n0"), program.report
+        expect(curl("#{url}/echo", "--data-binary", "@#{sent}") == File.binread(sent)).to be(true), program.report
+        expect(curl("#{url}/count")).to eq("1\n2\n3\n4\n5\n"), program.report
+        expect(curl("#{url}/x", "-w", "%{http_code}")).to eq("there is no /x\n404"), program.report
+        program.kill(:INT)
+        expect(program.wait(5)).to be_success, program.report
+        expect(program.stdout).to match(/^\d+ operations/), program.report
       end
     end,
 

@@ -338,7 +338,7 @@ impl Stream {
     }
 
     /// The unread pieces, each with the position of its first byte.
-    fn chunks<'a>(&'a self, store: &'a impl Store) -> impl Iterator<Item = (usize, &'a [u8])> {
+    pub fn chunks<'a>(&'a self, store: &'a impl Store) -> impl Iterator<Item = (usize, &'a [u8])> {
         let mut skip = self.offset;
         let mut position = 0;
         self.pieces.iter().map(move |piece| {

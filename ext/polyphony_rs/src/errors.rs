@@ -4,6 +4,7 @@ use std::os::raw::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use polyphony_core::error::{SetupError, SubmitError};
+use polyphony_core::proto::http1::{Refusal, Unsendable};
 use rb_sys::VALUE;
 
 use crate::ruby::value::{integer, utf8};
@@ -35,6 +36,8 @@ pub(crate) enum Kind {
     Um,
     /// `UM::UnsupportedError`
     Unsupported,
+    /// `UM::IO::HTTPError` of a status.
+    Http(u16),
 }
 
 /// The usual result of what talks to Ruby.
@@ -43,6 +46,7 @@ pub(crate) type Outcome<T = VALUE> = Result<T, Raise>;
 static UM_ERROR: AtomicU64 = AtomicU64::new(0);
 static UNSUPPORTED_ERROR: AtomicU64 = AtomicU64::new(0);
 static TERMINATE: AtomicU64 = AtomicU64::new(0);
+static HTTP_ERROR: AtomicU64 = AtomicU64::new(0);
 
 /// Remembers the classes of ours: `UM::Error`, `UM::UnsupportedError`, `UM::Terminate`.
 pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE, terminate: VALUE) {
@@ -52,6 +56,12 @@ pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE, terminate: VALUE) 
         typed::keep(class);
         slot.store(class, Ordering::Relaxed);
     }
+}
+
+/// Defines `UM::IO::HTTPError`; `lib/uringmachine/http.rb` has its methods.
+pub(crate) fn define_http_error(io_class: VALUE) {
+    let class = typed::define_subclass_under(io_class, c"HTTPError", Kind::Um.class());
+    HTTP_ERROR.store(class, Ordering::Relaxed);
 }
 
 /// Whether an exception is `UM::Terminate`: an end that somebody wanted.
@@ -73,6 +83,7 @@ impl Kind {
                 Self::Runtime => rb_sys::rb_eRuntimeError,
                 Self::Um => UM_ERROR.load(Ordering::Relaxed),
                 Self::Unsupported => UNSUPPORTED_ERROR.load(Ordering::Relaxed),
+                Self::Http(_) => HTTP_ERROR.load(Ordering::Relaxed),
             }
         }
     }
@@ -120,6 +131,9 @@ impl Raise {
             Self::Errno(errno) => {
                 // SAFETY: under protect; no message is passed.
                 protect(|| unsafe { rb_sys::rb_syserr_new(errno, std::ptr::null()) })
+            }
+            Self::Error(kind @ Kind::Http(status), message) => {
+                value::instance(kind.class(), &[utf8(&message), integer(i64::from(status))])
             }
             Self::Error(kind, message) => value::instance(kind.class(), &[utf8(&message)]),
         };
@@ -170,6 +184,18 @@ impl From<SubmitError> for Raise {
             SubmitError::Full => Self::um_error(error.to_string()),
             SubmitError::Errno(errno) => Self::Errno(errno),
         }
+    }
+}
+
+impl From<Refusal> for Raise {
+    fn from(refusal: Refusal) -> Self {
+        Self::Error(Kind::Http(refusal.status()), refusal.to_string())
+    }
+}
+
+impl From<Unsendable> for Raise {
+    fn from(error: Unsendable) -> Self {
+        Self::argument_error(error.to_string())
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Refusal {
     UnknownCoding,
     /// A version of HTTP that is neither 1.0 nor 1.1.
     UnknownVersion,
+    /// The peer has ended before the request was whole.
+    CutOff,
 }
 
 impl Refusal {
@@ -76,6 +78,7 @@ impl fmt::Display for Refusal {
             Self::TooManyHeaders => "too many headers",
             Self::UnknownCoding => "unknown transfer coding",
             Self::UnknownVersion => "unknown version of HTTP",
+            Self::CutOff => "the request is cut off",
         })
     }
 }

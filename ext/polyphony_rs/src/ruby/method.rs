@@ -80,6 +80,12 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Whether the last argument of the running method is its keywords, and no Hash beside them.
+pub(crate) fn has_keywords() -> bool {
+    // SAFETY: asked inside a method.
+    unsafe { rb_sys::rb_keyword_given_p() != 0 }
+}
+
 /// A method as the C API takes it.
 #[derive(Clone, Copy)]
 pub(crate) struct Method {

@@ -60,6 +60,17 @@ fn is_type(value: VALUE, kind: ruby_value_type) -> bool {
     unsafe { rb_sys::RB_TYPE_P(value, kind) }
 }
 
+pub(crate) fn is_symbol(value: VALUE) -> bool {
+    is_type(value, ruby_value_type::RUBY_T_SYMBOL)
+}
+
+/// A Symbol's name as a String.
+pub(crate) fn symbol_name(symbol: VALUE) -> VALUE {
+    debug_assert!(is_symbol(symbol));
+    // SAFETY: it is a Symbol.
+    unsafe { rb_sys::rb_sym2str(symbol) }
+}
+
 pub(crate) fn is_string(value: VALUE) -> bool {
     is_type(value, ruby_value_type::RUBY_T_STRING)
 }
@@ -225,6 +236,25 @@ pub(crate) fn utf8(text: &str) -> VALUE {
     unsafe { rb_sys::rb_utf8_str_new(text.as_ptr().cast::<c_char>(), text.len() as c_long) }
 }
 
+/// A new String: in UTF-8 where the bytes are, else binary.
+pub(crate) fn text_of(bytes: &[u8]) -> VALUE {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => utf8(text),
+        Err(_) => string(bytes),
+    }
+}
+
+/// Says that a binary String of ours is in UTF-8, where it is.
+pub(crate) fn in_text(string: VALUE) -> VALUE {
+    // SAFETY: a String of ours; the encoding is one that exists.
+    unsafe {
+        if std::str::from_utf8(bytes(string)).is_ok() {
+            rb_sys::rb_enc_associate(string, rb_sys::rb_utf8_encoding());
+        }
+    }
+    string
+}
+
 /// A file's name as Ruby's own methods give it: in the file system's encoding.
 pub(crate) fn file_name(bytes: &[u8]) -> VALUE {
     // SAFETY: as `string`.
@@ -319,8 +349,60 @@ pub(crate) fn hash() -> VALUE {
     unsafe { rb_sys::rb_hash_new() }
 }
 
+/// A Hash with room for so many pairs.
+pub(crate) fn hash_with_capacity(capacity: usize) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_hash_new_capa(capacity as c_long) }
+}
+
+/// How many pairs a Hash has.
+pub(crate) fn hash_len(hash: VALUE) -> usize {
+    debug_assert!(is_hash(hash));
+    // SAFETY: it is a Hash.
+    usize::try_from(unsafe { rb_sys::rb_hash_size_num(hash) }).unwrap_or(0)
+}
+
+/// Calls `each` with the pairs of a Hash until it gives an error, which is handed back. It calls
+/// nothing of Ruby.
+pub(crate) fn each_pair(
+    hash: VALUE,
+    mut each: impl FnMut(VALUE, VALUE) -> Outcome<()>,
+) -> Outcome<()> {
+    struct Walk<'a, F>(&'a mut F, Option<Raise>);
+    unsafe extern "C" fn step<F: FnMut(VALUE, VALUE) -> Outcome<()>>(
+        key: VALUE,
+        value: VALUE,
+        walk: VALUE,
+    ) -> c_int {
+        // SAFETY: the address of the Walk below, which nobody else uses meanwhile.
+        let Walk(each, error) = unsafe { &mut *(walk as *mut Walk<'_, F>) };
+        *error = each(key, value).err();
+        // ST_CONTINUE and ST_STOP.
+        c_int::from(error.is_some())
+    }
+    fn walk_with<F: FnMut(VALUE, VALUE) -> Outcome<()>>(hash: VALUE, each: &mut F) -> Outcome<()> {
+        let mut walk = Walk(each, None);
+        let address = (&raw mut walk) as VALUE;
+        protect(|| {
+            // SAFETY: under protect; it is a Hash, and the walk outlives the call.
+            unsafe { rb_sys::rb_hash_foreach(hash, Some(step::<F>), address) };
+            NIL
+        })?;
+        walk.1.map_or(Ok(()), Err)
+    }
+    debug_assert!(is_hash(hash));
+    walk_with(hash, &mut each)
+}
+
+/// The one frozen String in UTF-8 with these bytes, which literals share.
+pub(crate) fn interned(text: &str) -> VALUE {
+    let (ptr, len) = (text.as_ptr().cast::<c_char>(), text.len() as c_long);
+    // SAFETY: the bytes are copied where there is no such String yet.
+    unsafe { rb_sys::rb_enc_interned_str(ptr, len, rb_sys::rb_utf8_encoding()) }
+}
+
 pub(crate) fn store(hash: VALUE, key: VALUE, value: VALUE) {
-    // SAFETY: `hash` is a fresh, unfrozen Hash of ours, and the key a Symbol.
+    // SAFETY: `hash` is a fresh, unfrozen Hash of ours, and the key a Symbol or a frozen String.
     unsafe { rb_sys::rb_hash_aset(hash, key, value) };
 }
 

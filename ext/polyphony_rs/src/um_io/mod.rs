@@ -6,6 +6,7 @@
 
 mod each;
 mod fill;
+mod http;
 mod read;
 mod write;
 
@@ -81,6 +82,8 @@ pub(crate) struct UmIo {
     reader: Cell<VALUE>,
     /// Those that wait for it.
     line: Line,
+    /// The request that is being read and answered. Not borrowed across a call into Ruby.
+    http: RefCell<http::Exchange>,
 }
 
 static TYPE: DataType<UmIo> = DataType::new();
@@ -98,6 +101,7 @@ impl Typed for UmIo {
         typed::mark(self.socket);
         typed::mark(self.reader.get());
         self.line.mark();
+        self.http.borrow().mark();
     }
 
     fn on_free(&mut self) {
@@ -127,6 +131,7 @@ impl UmIo {
             orphans: Rc::clone(&state.orphans),
             reader: Cell::new(NIL),
             line: Line::default(),
+            http: RefCell::default(),
         })
     }
 
@@ -234,6 +239,7 @@ fn clear(this: VALUE) -> Outcome {
         }
     });
     io.with_stream(machine, Stream::clear)?;
+    io.http.take();
     // What comes from now on is for others. An error would come up at the next wait again.
     let _ = machine.poll();
     Ok(this)
@@ -251,6 +257,7 @@ pub(crate) fn init(machine_class: VALUE) {
     define(class, c"clear", method!(clear, 0));
     define(machine_class, c"io", method!(machine_io, -1));
     each::init(class);
+    http::init(class);
     read::init(class);
     write::init(class);
 }

@@ -10,7 +10,7 @@ use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, protect, value};
 
 /// Longer reads of a given length take what comes as it comes, so that it isn't all unread first.
-const LONG: usize = 128 * 1024;
+pub(super) const LONG: usize = 128 * 1024;
 
 impl UmIo {
     /// Takes what was asked for as a String where it is all in one place: the usual case.
@@ -64,7 +64,7 @@ impl Reader {
     }
 
     /// Exactly `count` bytes, nil where there are fewer before the end: those stay.
-    fn read_long(&self, count: usize) -> Read<VALUE> {
+    pub(super) fn read_long(&self, count: usize) -> Read<VALUE> {
         let string = protect(|| value::string_with_capacity(LONG))?;
         match self.append(string, count) {
             Ok(true) => Ok(string),
@@ -115,7 +115,7 @@ impl Reader {
         })
     }
 
-    fn skip(&self, count: usize) -> Read<usize> {
+    pub(super) fn skip(&self, count: usize) -> Read<usize> {
         let mut left = count;
         while left > 0 {
             let Some(found) = self.find(Ask::UpTo(left))? else { break };

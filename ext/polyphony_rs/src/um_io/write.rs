@@ -14,7 +14,7 @@ use crate::ruby::{NIL, protect, value};
 
 impl UmIo {
     /// Writes one buffer with a single op as a rule.
-    fn write_one(&self, machine: &Machine, buffer: VALUE) -> Outcome {
+    pub(super) fn write_one(&self, machine: &Machine, buffer: VALUE) -> Outcome {
         let fd = self.inlet.get().fd();
         let source = buffer::lend_source(buffer, None)?;
         if source.is_empty() {
@@ -63,7 +63,12 @@ impl UmIo {
     }
 
     /// Writes several buffers, but for the first `written` bytes.
-    fn write_several(&self, machine: &Machine, buffers: &[VALUE], written: usize) -> Outcome {
+    pub(super) fn write_several(
+        &self,
+        machine: &Machine,
+        buffers: &[VALUE],
+        written: usize,
+    ) -> Outcome {
         let fd = self.inlet.get().fd();
         let sources = Sources::lend(buffers)?;
         sources.advance(written);
@@ -80,7 +85,7 @@ impl UmIo {
         total
     }
 
-    fn write_tls(&self, buffers: &[VALUE]) -> Outcome {
+    pub(super) fn write_tls(&self, buffers: &[VALUE]) -> Outcome {
         let connection = Connection::open(self.machine, self.socket)?;
         let whole = match *buffers {
             [buffer] => buffer,
