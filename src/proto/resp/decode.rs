@@ -52,6 +52,11 @@ impl Decoder {
         Self { limits, ..Self::default() }
     }
 
+    /// Other limits, for what comes next.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Whether nothing is open: the stream may end here.
     #[must_use]
     pub fn is_between_replies(&self) -> bool {

@@ -51,6 +51,11 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     line_end(out);
 }
 
+/// `$len`: the bytes, and a CR and LF, are to follow.
+pub fn string_start(out: &mut Vec<u8>, len: usize) {
+    header(out, b'$', len);
+}
+
 /// `*n`, for so many elements.
 pub fn array(out: &mut Vec<u8>, count: usize) {
     header(out, b'*', count);

@@ -122,6 +122,13 @@ impl Class {
         class
     }
 
+    /// The same for a class of exceptions.
+    pub(crate) fn define_error_under(&self, outer: VALUE, name: &CStr) {
+        // SAFETY: the class is a constant of the VM.
+        let class = define_subclass_under(outer, name, unsafe { rb_sys::rb_eStandardError });
+        self.0.store(class, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> VALUE {
         self.0.load(Ordering::Relaxed)
     }
@@ -129,8 +136,14 @@ impl Class {
 
 /// Defines a class as a constant of `outer`; during initialisation.
 pub(crate) fn define_class_under(outer: VALUE, name: &CStr) -> VALUE {
-    // SAFETY: during initialisation; `outer` is a class, the name a C string.
-    let class = unsafe { rb_sys::rb_define_class_under(outer, name.as_ptr(), rb_sys::rb_cObject) };
+    // SAFETY: the class is a constant of the VM.
+    define_subclass_under(outer, name, unsafe { rb_sys::rb_cObject })
+}
+
+/// The same with a superclass of one's own.
+pub(crate) fn define_subclass_under(outer: VALUE, name: &CStr, superclass: VALUE) -> VALUE {
+    // SAFETY: during initialisation; both are classes, the name a C string.
+    let class = unsafe { rb_sys::rb_define_class_under(outer, name.as_ptr(), superclass) };
     keep(class);
     class
 }

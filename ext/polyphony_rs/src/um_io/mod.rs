@@ -7,9 +7,10 @@
 mod each;
 mod fill;
 mod read;
+mod resp;
 mod write;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
@@ -81,6 +82,8 @@ pub(crate) struct UmIo {
     reading: Cell<bool>,
     /// Those that wait for it.
     line: Line,
+    /// Of an IO that RESP was read from.
+    reply: OnceCell<Box<resp::Reply>>,
 }
 
 static TYPE: DataType<UmIo> = DataType::new();
@@ -97,6 +100,9 @@ impl Typed for UmIo {
         typed::mark(self.machine);
         typed::mark(self.socket);
         self.line.mark();
+        if let Some(reply) = self.reply.get() {
+            reply.mark();
+        }
     }
 
     fn on_free(&mut self) {
@@ -126,6 +132,7 @@ impl UmIo {
             orphans: Rc::clone(&state.orphans),
             reading: Cell::new(false),
             line: Line::default(),
+            reply: OnceCell::new(),
         })
     }
 
@@ -216,6 +223,7 @@ fn clear(this: VALUE) -> Outcome {
     let machine = io.machine()?;
     io.with_inlet(machine, |inlet, State { driver, queues, .. }| inlet.stop(driver, queues));
     io.with_stream(machine, Stream::clear)?;
+    io.drop_reply();
     // What comes from now on is for others. An error would come up at the next wait again.
     let _ = machine.poll();
     Ok(this)
@@ -234,5 +242,6 @@ pub(crate) fn init(machine_class: VALUE) {
     define(machine_class, c"io", method!(machine_io, -1));
     each::init(class);
     read::init(class);
+    resp::init(class);
     write::init(class);
 }

@@ -10,7 +10,7 @@ use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, protect, value};
 
 /// Longer reads of a given length take what comes as it comes, so that it isn't all unread first.
-const LONG: usize = 128 * 1024;
+pub(super) const LONG: usize = 128 * 1024;
 
 impl UmIo {
     /// Takes what was asked for as a String where it is all in one place: the usual case.
@@ -35,7 +35,7 @@ impl UmIo {
 /// Reads what was asked for; nil where there is no such thing.
 fn read_found(this: VALUE, ask: Ask) -> Outcome {
     let io = UmIo::of(this)?;
-    if !io.reading.get() {
+    if !io.reading.get() && !io.is_amid_reply() {
         if let Some(string) = io.take_at_once(ask)? {
             return Ok(string);
         }
@@ -108,7 +108,7 @@ impl Reader {
     }
 
     /// The first bytes that are there, as many as are in one place.
-    fn front(&self) -> Outcome<*const [u8]> {
+    pub(super) fn front(&self) -> Outcome<*const [u8]> {
         self.io.with_stream(self.machine, |stream, buffers| {
             let front: *const [u8] = stream.front(buffers);
             front

@@ -13,6 +13,17 @@ use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, protect, value};
 
 impl UmIo {
+    /// Writes all of them.
+    pub(super) fn write_buffers(&self, buffers: &[VALUE]) -> Outcome {
+        let machine = self.machine()?;
+        match *buffers {
+            [] => Ok(value::integer(0)),
+            _ if self.mode == Mode::Ssl => self.write_tls(buffers),
+            [buffer] => self.write_one(machine, buffer),
+            _ => self.write_several(machine, buffers, 0),
+        }
+    }
+
     /// Writes one buffer with a single op as a rule.
     fn write_one(&self, machine: &Machine, buffer: VALUE) -> Outcome {
         let fd = self.inlet.get().fd();
@@ -99,15 +110,10 @@ fn joined(buffers: &[VALUE]) -> Outcome {
 /// `write(*buffers)`: the number of bytes.
 fn write(this: VALUE, args: Args) -> Outcome {
     let io = UmIo::of(this)?;
-    let machine = io.machine()?;
+    io.machine()?;
     let buffers = args.all();
     buffers.iter().try_for_each(|buffer| buffer::check(*buffer))?;
-    match *buffers {
-        [] => Ok(value::integer(0)),
-        _ if io.mode == Mode::Ssl => io.write_tls(buffers),
-        [buffer] => io.write_one(machine, buffer),
-        _ => io.write_several(machine, buffers, 0),
-    }
+    io.write_buffers(buffers)
 }
 
 pub(super) fn init(class: VALUE) {
