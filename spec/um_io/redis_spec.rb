@@ -132,7 +132,8 @@ RSpec.describe UM::IO, "with redis-server" do
     publisher = connected
     counts = Array.new(20) { |index| call(publisher, "PUBLISH", "news", "message #{index}") }
     expect(counts).to all(eq(1))
-    expect(soon { machine.join(reader) }).to eq(Array.new(20) { |index| ["message", "news", "message #{index}"] })
+    messages = Array.new(20) { |index| ["message", "news", "message #{index}"] }
+    expect(soon { machine.join(reader) }).to eq(messages)
     expect(redis_call("PING")).to eq("PONG")
   end
 

@@ -77,7 +77,8 @@ RSpec.describe UM::IO, "resp_read" do
 
     it "gives binary Strings, and verbatim ones in UTF-8 without their format" do
       strings = reply("*4\r\n+a\u00e9\r\n$3\r\na\u00e9\r\n=7\r\ntxt:a\u00e9\r\n=6\r\nmkd:**\r\n")
-      expect(strings.map(&:encoding)).to eq([Encoding::BINARY, Encoding::BINARY, Encoding::UTF_8, Encoding::UTF_8])
+      encodings = [Encoding::BINARY, Encoding::BINARY, Encoding::UTF_8, Encoding::UTF_8]
+      expect(strings.map(&:encoding)).to eq(encodings)
       expect(strings).to eq(["a\u00e9".b, "a\u00e9".b, "a\u00e9", "**"])
       expect(strings).to all(be_valid_encoding)
     end
@@ -337,7 +338,11 @@ RSpec.describe UM::IO, "resp_read" do
 
     it "drops the Hash when that clears the IO" do
       feed(text)
-      clearing = -> { io.clear && write_all("+new\r\n") || 1 }
+      clearing = lambda do
+        io.clear
+        write_all("+new\r\n")
+        1
+      end
       expect(while_hashing(clearing) { soon { io.resp_read } }).to eq("new")
     end
   end

@@ -287,6 +287,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_can_change_between_replies() {
+        let mut decoder = Decoder::default();
+        assert!(matches!(decoder.next(b"$3\r\nfoo\r\n"), Ok(Step::Event { .. })));
+        decoder.set_limits(Limits { string: 2, ..Limits::default() });
+        assert_eq!(decoder.next(b"$3\r\nfoo\r\n"), Err(RespError::StringLength(2)));
+    }
+
+    #[test]
     fn a_line_in_many_pieces_is_searched_once() {
         let mut decoder = Decoder::default();
         let line = [b"+".as_slice(), &[b'x'; 60_000], b"\r\n"].concat();

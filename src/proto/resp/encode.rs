@@ -112,6 +112,7 @@ mod tests {
             string(out, b"");
         });
         assert_eq!(command, "*2\r\n$3\r\nget\r\n$0\r\n\r\n");
+        assert_eq!(written(|out| string_start(out, 100)), "$100\r\n");
     }
 
     #[test]
