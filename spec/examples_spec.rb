@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "open3"
+require_relative "support/redis_server"
 require_relative "support/tcp_clients"
 
 # Runs every program in examples/ the way its header says. The demonstration (examples/demo*) is
@@ -86,6 +87,21 @@ RSpec.describe "the examples" do
           expect(answer == expected).to be(true), program.report
           program.wait_for_line(/^7 bytes there, #{expected.bytesize} bytes back/)
         end
+      end
+    end,
+
+    "redis_client.rb" => lambda do
+      SpecSupport::RedisServer.run do |server|
+        outcome = ruby_program(source_of("redis_client.rb"), server.port, timeout: 20)
+        expect(outcome).to be_success, outcome.to_s
+        user = { "name" => "Ada", "language" => "Ruby" }
+        expect(outcome.stdout).to eq(<<~TEXT)
+          visits: 3
+          user: #{user}
+          refused: WRONGTYPE Operation against a key holding the wrong kind of value
+          10,000 commands in one go: 4 to 10003
+          messages: one, two, three
+        TEXT
       end
     end,
 

@@ -52,6 +52,11 @@ impl Decoder {
         Self { limits, ..Self::default() }
     }
 
+    /// Other limits, for what comes next.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Whether nothing is open: the stream may end here.
     #[must_use]
     pub fn is_between_replies(&self) -> bool {
@@ -280,6 +285,14 @@ fn scalar(kind: u8, text: &[u8]) -> Result<Event<'_>, RespError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_can_change_between_replies() {
+        let mut decoder = Decoder::default();
+        assert!(matches!(decoder.next(b"$3\r\nfoo\r\n"), Ok(Step::Event { .. })));
+        decoder.set_limits(Limits { string: 2, ..Limits::default() });
+        assert_eq!(decoder.next(b"$3\r\nfoo\r\n"), Err(RespError::StringLength(2)));
+    }
 
     #[test]
     fn a_line_in_many_pieces_is_searched_once() {

@@ -51,6 +51,11 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     line_end(out);
 }
 
+/// `$len`: the bytes, and a CR and LF, are to follow.
+pub fn string_start(out: &mut Vec<u8>, len: usize) {
+    header(out, b'$', len);
+}
+
 /// `*n`, for so many elements.
 pub fn array(out: &mut Vec<u8>, count: usize) {
     header(out, b'*', count);
@@ -107,6 +112,7 @@ mod tests {
             string(out, b"");
         });
         assert_eq!(command, "*2\r\n$3\r\nget\r\n$0\r\n\r\n");
+        assert_eq!(written(|out| string_start(out, 100)), "$100\r\n");
     }
 
     #[test]

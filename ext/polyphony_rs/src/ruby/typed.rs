@@ -122,6 +122,13 @@ impl Class {
         class
     }
 
+    /// The same for a class of exceptions.
+    pub(crate) fn define_error_under(&self, outer: VALUE, name: &CStr) {
+        // SAFETY: the class is a constant of the VM.
+        let class = define_subclass_under(outer, name, unsafe { rb_sys::rb_eStandardError });
+        self.0.store(class, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> VALUE {
         self.0.load(Ordering::Relaxed)
     }

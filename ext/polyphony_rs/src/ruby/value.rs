@@ -91,6 +91,20 @@ pub(crate) fn is_data(value: VALUE) -> bool {
     is_type(value, ruby_value_type::RUBY_T_DATA)
 }
 
+/// The number of a Float.
+pub(crate) fn float_of(value: VALUE) -> f64 {
+    debug_assert!(is_float(value));
+    // SAFETY: it is a Float.
+    unsafe { rb_sys::rb_float_value(value) }
+}
+
+/// The name of an object's class.
+pub(crate) fn class_name(object: VALUE) -> String {
+    // SAFETY: any object has a class, and its name ends in NUL.
+    let name = unsafe { CStr::from_ptr(rb_sys::rb_obj_classname(object)) };
+    name.to_string_lossy().into_owned()
+}
+
 /// `value.is_a?(class)`.
 pub(crate) fn kind_of(value: VALUE, class: VALUE) -> bool {
     // SAFETY: both are live values and `class` is a class.
@@ -206,6 +220,33 @@ pub(crate) fn append(string: VALUE, bytes: &[u8]) -> VALUE {
     unsafe { rb_sys::rb_str_cat(string, bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
 }
 
+/// Appends a String's bytes, whatever their encoding, to a String.
+pub(crate) fn append_string(target: VALUE, string: VALUE) -> VALUE {
+    // SAFETY: it is a String, which is kept until they are copied.
+    let target = append(target, unsafe { bytes(string) });
+    std::hint::black_box(string);
+    target
+}
+
+/// Says that the bytes of a String of ours are in UTF-8.
+pub(crate) fn in_utf8(string: VALUE) -> VALUE {
+    // SAFETY: a String that is not frozen; the index is one of Ruby's own.
+    unsafe { rb_sys::rb_enc_associate_index(string, rb_sys::rb_utf8_encindex()) }
+}
+
+/// The Integer that a String's digits are.
+pub(crate) fn parse_integer(digits: VALUE) -> VALUE {
+    // SAFETY: it is a String; without checks, nothing is raised.
+    unsafe { rb_sys::rb_str_to_inum(digits, 10, 0) }
+}
+
+/// The digits of an Integer that is no fixnum.
+pub(crate) fn digits(integer: VALUE) -> VALUE {
+    debug_assert!(is_type(integer, ruby_value_type::RUBY_T_BIGNUM));
+    // SAFETY: it is a bignum.
+    unsafe { rb_sys::rb_big2str(integer, 10) }
+}
+
 /// The bytes of a String.
 ///
 /// # Safety
@@ -282,6 +323,23 @@ pub(crate) fn array() -> VALUE {
     unsafe { rb_sys::rb_ary_new() }
 }
 
+pub(crate) fn array_with_capacity(capacity: usize) -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_ary_new_capa(capacity as c_long) }
+}
+
+/// An Array that no program can find.
+pub(crate) fn hidden_array() -> VALUE {
+    // SAFETY: needs the GVL only.
+    unsafe { rb_sys::rb_ary_hidden_new(0) }
+}
+
+/// Takes everything out of an Array of ours.
+pub(crate) fn clear_array(array: VALUE) {
+    // SAFETY: `array` is an unfrozen Array of ours.
+    unsafe { rb_sys::rb_ary_clear(array) };
+}
+
 pub(crate) fn array_of(items: &[VALUE]) -> VALUE {
     // SAFETY: the items are copied during the call.
     unsafe { rb_sys::rb_ary_new_from_values(items.len() as c_long, items.as_ptr()) }
@@ -317,6 +375,13 @@ pub(crate) fn at(array: VALUE, index: usize) -> VALUE {
     debug_assert!(is_array(array));
     // SAFETY: it is an Array; an index beyond the end gives nil.
     unsafe { rb_sys::rb_ary_entry(array, index as c_long) }
+}
+
+/// The same, counted from the end: the last one is the first.
+pub(crate) fn from_end(array: VALUE, index: usize) -> VALUE {
+    debug_assert!(is_array(array));
+    // SAFETY: as above.
+    unsafe { rb_sys::rb_ary_entry(array, -(index as c_long)) }
 }
 
 /// Puts an item before the others of an Array of ours.
@@ -399,6 +464,19 @@ pub(crate) fn interned(text: &str) -> VALUE {
     let (ptr, len) = (text.as_ptr().cast::<c_char>(), text.len() as c_long);
     // SAFETY: the bytes are copied where there is no such String yet.
     unsafe { rb_sys::rb_enc_interned_str(ptr, len, rb_sys::rb_utf8_encoding()) }
+}
+
+/// A Hash of keys and values that are in turn in an Array which nobody changes.
+pub(crate) fn hash_of_pairs(pairs: VALUE) -> VALUE {
+    debug_assert!(is_array(pairs));
+    let hash = hash();
+    // SAFETY: it is an Array. Without a last key that has no value, as Ruby takes pairs only.
+    unsafe {
+        let count = rb_sys::RARRAY_LEN(pairs) & !1;
+        rb_sys::rb_hash_bulk_insert(count, rb_sys::RARRAY_CONST_PTR(pairs), hash);
+    }
+    std::hint::black_box(pairs);
+    hash
 }
 
 pub(crate) fn store(hash: VALUE, key: VALUE, value: VALUE) {

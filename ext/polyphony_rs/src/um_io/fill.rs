@@ -22,6 +22,14 @@ pub(super) struct Reader {
 
 /// Reads from an IO, after those who came before.
 pub(super) fn read_in_turn(this: VALUE, body: impl FnOnce(&Reader) -> Read<VALUE>) -> Outcome {
+    in_turn(this, |reader| {
+        reader.io.check_not_amid_reply()?;
+        body(reader)
+    })
+}
+
+/// The same, also amid a reply.
+pub(super) fn in_turn(this: VALUE, body: impl FnOnce(&Reader) -> Read<VALUE>) -> Outcome {
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
     let read = io.enter(this).and_then(|()| {

@@ -8,9 +8,10 @@ mod each;
 mod fill;
 mod http;
 mod read;
+mod resp;
 mod write;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
@@ -84,6 +85,8 @@ pub(crate) struct UmIo {
     line: Line,
     /// The request that is being read and answered. Not borrowed across a call into Ruby.
     http: RefCell<http::Exchange>,
+    /// Of an IO that RESP was read from.
+    reply: OnceCell<Box<resp::Reply>>,
 }
 
 static TYPE: DataType<UmIo> = DataType::new();
@@ -102,6 +105,9 @@ impl Typed for UmIo {
         typed::mark(self.reader.get());
         self.line.mark();
         self.http.borrow().mark();
+        if let Some(reply) = self.reply.get() {
+            reply.mark();
+        }
     }
 
     fn on_free(&mut self) {
@@ -132,6 +138,7 @@ impl UmIo {
             reader: Cell::new(NIL),
             line: Line::default(),
             http: RefCell::default(),
+            reply: OnceCell::new(),
         })
     }
 
@@ -240,6 +247,7 @@ fn clear(this: VALUE) -> Outcome {
     });
     io.with_stream(machine, Stream::clear)?;
     io.http.take();
+    io.drop_reply();
     // What comes from now on is for others. An error would come up at the next wait again.
     let _ = machine.poll();
     Ok(this)
@@ -259,5 +267,6 @@ pub(crate) fn init(machine_class: VALUE) {
     each::init(class);
     http::init(class);
     read::init(class);
+    resp::init(class);
     write::init(class);
 }

@@ -35,7 +35,7 @@ impl UmIo {
 /// Reads what was asked for; nil where there is no such thing.
 fn read_found(this: VALUE, ask: Ask) -> Outcome {
     let io = UmIo::of(this)?;
-    if io.reader.get() == NIL {
+    if io.reader.get() == NIL && !io.is_amid_reply() {
         if let Some(string) = io.take_at_once(ask)? {
             return Ok(string);
         }
@@ -108,7 +108,7 @@ impl Reader {
     }
 
     /// The first bytes that are there, as many as are in one place.
-    fn front(&self) -> Outcome<*const [u8]> {
+    pub(super) fn front(&self) -> Outcome<*const [u8]> {
         self.io.with_stream(self.machine, |stream, buffers| {
             let front: *const [u8] = stream.front(buffers);
             front

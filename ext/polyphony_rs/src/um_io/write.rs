@@ -13,8 +13,24 @@ use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, protect, value};
 
 impl UmIo {
+    /// Writes all of them.
+    pub(super) fn write_buffers(&self, buffers: &[VALUE]) -> Outcome {
+        let machine = self.machine()?;
+        match *buffers {
+            [] => Ok(value::integer(0)),
+            _ if self.mode == Mode::Ssl => self.write_tls(buffers),
+            _ => {
+                self.check_open(machine)?;
+                match *buffers {
+                    [buffer] => self.write_one(machine, buffer),
+                    _ => self.write_several(machine, buffers, 0),
+                }
+            }
+        }
+    }
+
     /// Writes one buffer with a single op as a rule.
-    pub(super) fn write_one(&self, machine: &Machine, buffer: VALUE) -> Outcome {
+    fn write_one(&self, machine: &Machine, buffer: VALUE) -> Outcome {
         let fd = self.inlet.get().fd();
         let source = buffer::lend_source(buffer, None)?;
         if source.is_empty() {
@@ -57,18 +73,13 @@ impl UmIo {
     }
 
     /// EBADF once the descriptor was closed: the number may be another file's.
-    fn check_open(&self, machine: &Machine) -> Outcome<()> {
+    pub(super) fn check_open(&self, machine: &Machine) -> Outcome<()> {
         let checked = self.inlet.get().check_open(&machine.state().borrow().driver);
         checked.map_err(Raise::Errno)
     }
 
     /// Writes several buffers, but for the first `written` bytes.
-    pub(super) fn write_several(
-        &self,
-        machine: &Machine,
-        buffers: &[VALUE],
-        written: usize,
-    ) -> Outcome {
+    fn write_several(&self, machine: &Machine, buffers: &[VALUE], written: usize) -> Outcome {
         let fd = self.inlet.get().fd();
         let sources = Sources::lend(buffers)?;
         sources.advance(written);
@@ -85,7 +96,7 @@ impl UmIo {
         total
     }
 
-    pub(super) fn write_tls(&self, buffers: &[VALUE]) -> Outcome {
+    fn write_tls(&self, buffers: &[VALUE]) -> Outcome {
         let connection = Connection::open(self.machine, self.socket)?;
         let whole = match *buffers {
             [buffer] => buffer,
@@ -119,20 +130,10 @@ fn joined(buffers: &[VALUE]) -> Outcome {
 /// `write(*buffers)`: the number of bytes.
 fn write(this: VALUE, args: Args) -> Outcome {
     let io = UmIo::of(this)?;
-    let machine = io.machine()?;
+    io.machine()?;
     let buffers = args.all();
     buffers.iter().try_for_each(|buffer| buffer::check(*buffer))?;
-    match *buffers {
-        [] => Ok(value::integer(0)),
-        _ if io.mode == Mode::Ssl => io.write_tls(buffers),
-        _ => {
-            io.check_open(machine)?;
-            match *buffers {
-                [buffer] => io.write_one(machine, buffer),
-                _ => io.write_several(machine, buffers, 0),
-            }
-        }
-    }
+    io.write_buffers(buffers)
 }
 
 pub(super) fn init(class: VALUE) {

@@ -195,7 +195,7 @@ fn read_request_headers(this: VALUE, args: Args) -> Outcome {
     let machine = io.machine()?;
     let limits = Limits::of(args)?;
     // The usual case of pipelining clients.
-    if !io.reading.get() && io.is_before_head(machine)? {
+    if io.reader.get() == NIL && io.is_before_head(machine)? {
         if let Look::Whole(len) = io.look_for_head(machine, limits.size)? {
             return io.take_head(machine, len, limits);
         }

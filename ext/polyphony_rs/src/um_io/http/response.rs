@@ -29,7 +29,7 @@ impl UmIo {
         if sent < total {
             let rest = protect(|| value::string(&bytes[sent..]))?;
             drop(bytes);
-            let written = self.write_buffers(machine, &[rest])?;
+            let written = self.write_buffers(&[rest])?;
             // The fiber was scheduled with another value.
             if value::fixnum(written) != i64::try_from(total - sent).ok() {
                 return Ok(written);
@@ -42,6 +42,7 @@ impl UmIo {
         if self.mode == Mode::Ssl || !machine.may_go_on() {
             return Ok(0);
         }
+        self.check_open(machine)?;
         match net::send_now(self.inlet.get().fd(), bytes) {
             Ok(sent) => {
                 machine.count_op();
@@ -71,21 +72,13 @@ impl UmIo {
             let first = protect(|| value::string(&before))?;
             drop(before);
             let last = protect(|| value::string(behind))?;
-            self.write_buffers(machine, &[first, string, last])
+            self.write_buffers(&[first, string, last])
         };
         // In the middle of a message, nothing else can be said.
         if !matches!(put, Ok(sent) if value::fixnum(sent) == i64::try_from(total).ok()) {
             self.http.borrow_mut().end();
         }
         put
-    }
-
-    fn write_buffers(&self, machine: &Machine, buffers: &[VALUE]) -> Outcome {
-        match *buffers {
-            _ if self.mode == Mode::Ssl => self.write_tls(buffers),
-            [buffer] => self.write_one(machine, buffer),
-            _ => self.write_several(machine, buffers, 0),
-        }
     }
 
     /// Refuses a response in the middle of another one.
