@@ -5,7 +5,7 @@
 
 require_relative "support"
 
-failed = %w[pipes socketpairs echo mutex_files sleeps small peek spin_waves redis idle].reject do |name|
+failed = %w[pipes socketpairs echo mutex_files sleeps small peek spin_waves redis idle http].reject do |name|
   puts "", "== #{name} ".ljust(100, "=")
   system(*Bench.ruby("benchmark/#{name}.rb", *ARGV))
 end

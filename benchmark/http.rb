@@ -11,19 +11,26 @@ TARGET = 1.1
 def print_comparison(connections, rounds:, seconds:)
   results = Http::SERVERS.keys.to_h { |name| [name, []] }
   rounds.times { results.each { |name, runs| runs << Http.run(name, connections:, seconds:) } }
-  rows = results.map do |name, runs|
-    cpu = runs.map { _1[:cpu_us] }
-    [name, format("%.2f", Bench.median(cpu)), Bench.spread(cpu), Bench.median(runs.map { _1[:rps] }).round]
-  end
+  rows = results.map { |name, runs| row(name, runs) }
   Bench.table(["server", "CPU us/request", "min..max", "requests/s"], rows)
-  ours, nginx = results.values_at("machine", "nginx")
+  print_ratios(*results.values_at("machine", "nginx"))
+end
+
+def row(name, runs)
+  cpu, rps = %i[cpu_us rps].map { |key| runs.map { _1[key] } }
+  [name, format("%.2f", Bench.median(cpu)), Bench.spread(cpu), Bench.median(rps).round]
+end
+
+def print_ratios(ours, nginx)
   cpu, rps = %i[cpu_us rps].map { |key| Bench.ratios(ours.map { _1[key] }, nginx.map { _1[key] }) }
   puts "CPU of machine / nginx: #{Bench.verdict(Bench.median(cpu), TARGET)}, rounds #{Bench.spread(cpu)}"
   puts "requests/s of machine / nginx: #{format("%.2f", Bench.median(rps))}, rounds #{Bench.spread(rps)}"
 end
 
-abort "wrk and nginx are needed: apt-get install wrk nginx-light" unless %w[wrk nginx].all? do |program|
-  system(program, "-v", out: File::NULL, err: File::NULL) || $CHILD_STATUS.exitstatus == 1
+missing = %w[wrk nginx].reject { |program| system("which", program, out: File::NULL) }
+if missing.any?
+  puts "skipped, #{missing.join(" and ")} missing: apt-get install wrk nginx-light"
+  exit
 end
 
 puts "HTTP with keep-alive, #{chosen[:rounds]} rounds of #{chosen[:seconds]} s in turn"

@@ -69,8 +69,10 @@ RSpec.describe "the examples" do
       serve("http_server.rb", 0) do |port, program|
         url = "http://127.0.0.1:#{port}"
         sent = file_of(random_bytes(300_000, 2))
-        expect(curl("#{url}/", "#{url}/?again", "-w", "%{num_connects}")).to eq("hello\n1hello\n0"), program.report
-        expect(curl("#{url}/echo", "--data-binary", "@#{sent}") == File.binread(sent)).to be(true), program.report
+        hellos = curl("#{url}/", "#{url}/?again", "-w", "%{num_connects}")
+        expect(hellos).to eq("hello\n1hello\n0"), program.report
+        echoed = curl("#{url}/echo", "--data-binary", "@#{sent}")
+        expect(echoed == File.binread(sent)).to be(true), program.report
         expect(curl("#{url}/count")).to eq("1\n2\n3\n4\n5\n"), program.report
         expect(curl("#{url}/x", "-w", "%{http_code}")).to eq("there is no /x\n404"), program.report
         program.kill(:INT)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 class UringMachine
+  # HTTP/1.1 as a server speaks it; most of it is native.
   class IO
     # A request that is not served, with the status that says so. {IO#http_read_request_headers} and
     # {IO#http_read_body} raise it for what is malformed, ambiguous or too large, and there is no

@@ -38,7 +38,10 @@ module SpecSupport
     def hang_up = as_socket(peer).shutdown(:WR)
 
     # What the server has sent since the last time.
-    def received = as_socket(peer).read_nonblock(1_000_000, exception: false).then { _1 == :wait_readable ? "" : _1 }
+    def received
+      got = as_socket(peer).read_nonblock(1_000_000, exception: false)
+      got == :wait_readable ? "" : got
+    end
 
     def read_head(...) = soon { io.http_read_request_headers(...) }
 

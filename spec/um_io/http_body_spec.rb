@@ -11,7 +11,7 @@ RSpec.describe UM::IO, "#http_read_body" do
 
   def chunked(*chunks) = [*chunks, ""].map { |chunk| "#{chunk.bytesize.to_s(16)}\r\n#{chunk}\r\n" }.join
 
-  def post(body, *headers) = send_request("POST / HTTP/1.1", "Content-Length: #{body.bytesize}", *headers, body:)
+  def post(body) = send_request("POST / HTTP/1.1", "Content-Length: #{body.bytesize}", body:)
 
   def post_chunks(*chunks)
     send_request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body: chunked(*chunks))
@@ -247,7 +247,9 @@ RSpec.describe UM::IO, "#http_read_body" do
   end
 
   describe "for a client that waits to be told" do
-    def expect_continue(length) = send_request("PUT / HTTP/1.1", "Content-Length: #{length}", "Expect: 100-continue")
+    def expect_continue(length)
+      send_request("PUT / HTTP/1.1", "Content-Length: #{length}", "Expect: 100-continue")
+    end
 
     it "tells it when the body is asked for" do
       expect_continue(3)

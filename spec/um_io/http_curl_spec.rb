@@ -14,7 +14,7 @@ RSpec.describe UM::IO, "with curl" do
   # Answers with what was asked: method, path and body.
   def answer(io, head)
     body = io.http_read_body(head)
-    io.http_write_response(200, { "X-Head" => head.keys.grep(/^x-/) }, "#{head[":method"]} #{head[":path"]} #{body}")
+    io.http_write_response(200, nil, "#{head[":method"]} #{head[":path"]} #{body}")
   end
 
   def serve(connection)
@@ -67,7 +67,8 @@ RSpec.describe UM::IO, "with curl" do
     url = start_server
     text = SecureRandom.alphanumeric(300_000)
     upload = file(text)
-    expect(curl("#{url}/up", "-X", "PUT", "-H", "Transfer-Encoding: chunked", "-T", upload) == "PUT /up #{text}").to be(true)
+    printed = curl("#{url}/up", "-H", "Transfer-Encoding: chunked", "-T", upload)
+    expect(printed == "PUT /up #{text}").to be(true)
   end
 
   it "is told that the body is too large" do

@@ -61,7 +61,8 @@ RSpec.describe UM::IO, "#http_read_request_headers" do
   end
 
   it "reads requests that came together one by one" do
-    send_lines("GET /1 HTTP/1.1\nHost: a\n\n\nGET /2 HTTP/1.1\nHost: a\n\nGET /3 HTTP/1.0\n\nGET /4 HTTP/1.0\n\n")
+    send_lines("GET /1 HTTP/1.1\nHost: a\n\n\nGET /2 HTTP/1.1\nHost: a\n\n")
+    send_lines("GET /3 HTTP/1.0\n\nGET /4 HTTP/1.0\n\n")
     expect(Array.new(4) { read_head&.fetch(":path") }).to eq(["/1", "/2", "/3", nil])
   end
 
@@ -127,7 +128,8 @@ RSpec.describe UM::IO, "#http_read_request_headers" do
       "two lengths" => ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400],
       "a length and chunks" =>
         ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
-      "a coding that nobody knows" => ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501],
+      "a coding that nobody knows" =>
+        ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501],
       "a version that is not spoken" => ["GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505],
       "a target that is too long" => ["GET /#{"x" * 65_536}", 414],
       "headers that are too long" => ["GET / HTTP/1.1\r\nX: #{"x" * 65_536}", 431],
@@ -170,7 +172,8 @@ RSpec.describe UM::IO, "#http_read_request_headers" do
   end
 
   it "refuses bad arguments" do
-    [{ max_size: 0 }, { max_size: -1 }, { max_headers: 0 }, { max_headers: 10_001 }, { max: 1 }].each do |options|
+    bad = [{ max_size: 0 }, { max_size: -1 }, { max_headers: 0 }, { max_headers: 10_001 }, { max: 1 }]
+    bad.each do |options|
       expect { io.http_read_request_headers(**options) }.to raise_error(ArgumentError)
     end
     expect { io.http_read_request_headers(max_size: "1") }.to raise_error(TypeError)

@@ -30,9 +30,9 @@ RSpec.describe UM::IO, "HTTP responses" do
     end
 
     it "takes Symbols, Integers and several values" do
-      io.http_write_response(299, { etag: "x", "Set-Cookie" => %w[a=1 b=2], "Age" => 5, "Nothing" => nil, "None" => [] })
+      io.http_write_response(299, { etag: "x", "Tag" => %w[a b], "Age" => 5, "Nothing" => nil, "None" => [] })
       expect(received).to eq(
-        "HTTP/1.1 299 \r\netag: x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nAge: 5\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 299 \r\netag: x\r\nTag: a\r\nTag: b\r\nAge: 5\r\nContent-Length: 0\r\n\r\n"
       )
     end
 
@@ -103,14 +103,16 @@ RSpec.describe UM::IO, "HTTP responses" do
       snooze
       expect(fiber).not_to be_done
       all = +""
-      reading = Thread.new { all << as_socket(peer).readpartial(100_000) until all.scan("\r\n\r\n").size == 200 && all.end_with?(body) }
+      expected = "HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n#{body}" * 200
+      reading = Thread.new { all << as_socket(peer).readpartial(100_000) until all.size >= expected.size }
       machine.join(fiber)
       reading.join
-      expect(all).to eq("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n#{body}" * 200)
+      expect(all == expected).to be(true)
     end
 
     it "ends the connection when it is interrupted" do
-      timed_out = error_of { machine.timeout(0.01, stop) { io.http_write_response(200, nil, "x" * 3_000_000) } }
+      body = "x" * 3_000_000
+      timed_out = error_of { machine.timeout(0.01, stop) { io.http_write_response(200, nil, body) } }
       expect(timed_out).to be_a(stop)
       expect([io.http_keep_alive?, read_head]).to eq([false, nil])
     end
@@ -225,7 +227,9 @@ RSpec.describe UM::IO, "HTTP responses" do
       ask
       io.http_write_head(103, "Link" => "</style>")
       io.http_write_response(200)
-      expect(received).to eq("HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      expect(received).to eq(
+        "HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+      )
     end
 
     it "has its order" do
@@ -255,9 +259,10 @@ RSpec.describe UM::IO, "HTTP responses" do
       rescue UM::IO::HTTPError => e
         io.http_write_refusal(e)
       end
-      expect(received).to match(
-        %r{\AHTTP/1.1 400 Bad Request\r\nContent-Type: text/plain.*\r\nConnection: close\r\n.*\r\n\r\nHost is missing.*\n\z}m
-      )
+      head, body = received.split("\r\n\r\n")
+      expect(head).to start_with("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain")
+      expect(head).to include("\r\nConnection: close\r\n")
+      expect(body).to match(/\AHost is missing.*\n\z/)
     end
 
     it "takes errors of the program" do
@@ -303,7 +308,8 @@ RSpec.describe UM::IO, "HTTP responses" do
     expect(soon { io.http_read_request_headers }).to include("host" => "a")
     body = "x" * 20_000
     answering = machine.spin { io.http_write_response(200, nil, body) }
-    expect(soon { ssl_read_until(client, body) }).to eq("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n#{body}")
+    answer = soon { ssl_read_until(client, body) }
+    expect(answer).to eq("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n#{body}")
     machine.join(answering)
   end
 end

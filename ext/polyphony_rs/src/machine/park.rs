@@ -355,6 +355,11 @@ impl Machine {
         !state.queues.run.is_empty() || state.driver.is_busy()
     }
 
+    /// Whether another fiber is to run as soon as this one parks.
+    pub(crate) fn has_next_turn(&self) -> bool {
+        !self.state.borrow().queues.run.is_empty()
+    }
+
     /// Whether a fiber may go on without a switch after work that needed none; false once per
     /// budget, so that a fiber which never has to wait lets the others run.
     pub(crate) fn may_go_on(&self) -> bool {
