@@ -117,6 +117,15 @@ RSpec.describe UM::IO, "resp_read" do
       expect(seen).to eq(Array.new(300) { |index| ["x" * index, [index, "s"]] }.flatten(1))
     end
 
+    # What the kernel fills has 16 KB.
+    it "reads on at once where a buffer ends between two elements" do
+      (16_355..16_390).each do |size|
+        text = "*2\r\n$#{size}\r\n#{"x" * size}\r\n:7\r\n"
+        write_all(text)
+        expect(soon(2) { io.resp_read }).to eq(["x" * size, 7])
+      end
+    end
+
     it "reads long strings wherever they are", :gc do
       long = Random.new(1).bytes(300_000)
       text = "*2\r\n$#{long.bytesize}\r\n#{long}\r\n%1\r\n+k\r\n!#{long.bytesize}\r\n#{long}\r\n".b

@@ -56,8 +56,8 @@ pub(super) enum Progress {
     Unfinished,
     /// So many bytes of a string come next, for [`Reply::append`].
     Text(usize),
-    /// They don't say anything without those behind them.
-    NeedMore,
+    /// To their last ones, so many, which don't say anything without those behind them.
+    NeedMore(usize),
     /// Nowhere.
     Failed(RespError),
     /// Memory ran out the last time.
@@ -122,7 +122,7 @@ impl Reply {
                     used.set(used.get() + consumed);
                     event
                 }
-                Ok(Step::NeedMore) => break Progress::NeedMore,
+                Ok(Step::NeedMore) => break Progress::NeedMore(bytes.len() - used.get()),
                 Err(error) => {
                     value::clear_array(self.stack);
                     break Progress::Failed(error);

@@ -52,8 +52,8 @@ impl Reader {
                     }
                 }
                 Progress::Text(left) => self.take_text(reply, left)?,
-                Progress::NeedMore => {
-                    if !self.has_more()? {
+                Progress::NeedMore(left) => {
+                    if !self.has_more(left)? {
                         return end(reply, self.pending()?);
                     }
                 }
@@ -69,7 +69,7 @@ impl Reader {
     fn take_in(&self, reply: &Reply) -> Outcome<Progress> {
         let front = self.front()?;
         let used = Cell::new(0);
-        let mut progress = Progress::NeedMore;
+        let mut progress = Progress::Torn;
         let taken = protect(|| {
             // SAFETY: as above.
             progress = reply.take_in(unsafe { &*front }, &used);
@@ -95,16 +95,17 @@ impl Reader {
         Ok(self.consume(len)?)
     }
 
-    /// Makes more bytes be in one place. Whether there are any.
-    fn has_more(&self) -> Read<bool> {
-        let front = self.front()?.len();
-        if front == self.pending()? && self.find(Ask::Exactly(front + 1))?.is_none() {
+    /// Whether there are bytes behind the `left` first ones. Some of them are moved to those.
+    fn has_more(&self, left: usize) -> Read<bool> {
+        if self.find(Ask::Exactly(left + 1))?.is_none() {
             return Ok(false);
         }
-        self.io.with_stream(self.machine, |stream, buffers| {
-            let front = stream.front(buffers).len();
-            stream.contiguous(front + front.max(STEP), buffers);
-        })?;
+        // Without any that are left, the next ones are in one place as they are.
+        if left > 0 {
+            self.io.with_stream(self.machine, |stream, buffers| {
+                stream.contiguous(left + left.max(STEP), buffers);
+            })?;
+        }
         Ok(true)
     }
 
