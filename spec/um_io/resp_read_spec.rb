@@ -280,10 +280,11 @@ RSpec.describe UM::IO, "resp_read" do
 
     it "loses nothing of a long string", :gc do
       long = "x" * 500_000
-      feed("$500000\r\n#{long[0, 300_000]}")
+      begun = feed("$500000\r\n#{long[0, 200_000]}")
       expect(machine.timeout(0.1, :late) { io.resp_read }).to eq(:late)
       GC.start
-      feed("#{long[300_000..]}\r\n:1\r\n")
+      soon { machine.join(begun) }
+      feed("#{long[200_000..]}\r\n:1\r\n")
       expect([soon { io.resp_read } == long, soon { io.resp_read }]).to eq([true, 1])
     end
 
