@@ -34,7 +34,7 @@ RSpec.describe UM::IO, "#http_read_body" do
     expect_next_request
   end
 
-  it "reads a body in chunks", :gc do
+  it "reads a body in chunks" do
     post_chunks("foo", "b" * 20_000, "\r\n0\r\n\r\n")
     read_head
     expect(read_body).to eq("foo#{"b" * 20_000}\r\n0\r\n\r\n")
@@ -64,7 +64,7 @@ RSpec.describe UM::IO, "#http_read_body" do
     expect_next_request
   end
 
-  it "reads a body that comes byte by byte", :gc do
+  it "reads a body that comes byte by byte" do
     send_request("POST / HTTP/1.1", "Transfer-Encoding: chunked")
     read_head
     reading = machine.spin { io.http_read_body }
@@ -90,7 +90,7 @@ RSpec.describe UM::IO, "#http_read_body" do
       expect_next_request
     end
 
-    it "yields the payload of chunks", :gc do
+    it "yields the payload of chunks" do
       post_chunks("foo", "bar")
       read_head
       expect(parts.join).to eq("foobar")
@@ -167,7 +167,7 @@ RSpec.describe UM::IO, "#http_read_body" do
     expect(refusal { other.http_read_body }).to eq([400, "the request is cut off"])
   end
 
-  it "loses nothing when it is interrupted", :gc do
+  it "loses nothing when it is interrupted" do
     [["Content-Length: 6", "foo", "bar"],
      ["Transfer-Encoding: chunked", "3\r\nfoo\r\n3\r", "\nbar\r\n0\r\n\r\n"]].each do |header, first, rest|
       send_request("POST / HTTP/1.1", header, body: first)

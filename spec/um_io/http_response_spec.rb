@@ -21,7 +21,7 @@ RSpec.describe UM::IO, "HTTP responses" do
   describe "#http_write_response" do
     before { ask }
 
-    it "sends head and body", :gc do
+    it "sends head and body" do
       headers = { "Content-Type" => "text/plain", "X-Own" => "a" }
       sent = io.http_write_response(200, headers, "hello")
       response = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Own: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -46,7 +46,7 @@ RSpec.describe UM::IO, "HTTP responses" do
       expect(received.b).to end_with("Content-Length: 2\r\n\r\n\xc3\xbc".b)
     end
 
-    it "is one send for a small body", :gc do
+    it "is one send for a small body" do
       before = total_ops
       io.http_write_response(200, {}, "x" * 10_000)
       expect(total_ops - before).to eq(1)

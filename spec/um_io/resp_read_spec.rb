@@ -67,7 +67,7 @@ RSpec.describe UM::IO, "resp_read" do
       expect(reply(",nan\r\n")).to be_nan
     end
 
-    it "gives errors, which it doesn't raise", :gc do
+    it "gives errors, which it doesn't raise" do
       feed("-ERR unknown command 'foo'\r\n", "!9\r\nSYNTAX a\n\r\n", "*1\r\n-WRONGTYPE x\r\n")
       errors = [io.resp_read, io.resp_read, io.resp_read.first]
       expect(errors).to all(be_an_instance_of(UM::IO::RESPError))
@@ -98,7 +98,7 @@ RSpec.describe UM::IO, "resp_read" do
       expect(replies("|1\r\n+a\r\n+b\r\n:1\r\n")).to eq([{ "a" => "b" }, 1])
     end
 
-    it "reads RESP over TLS records, sockets and files alike", :gc do
+    it "reads RESP over TLS records, sockets and files alike" do
       fd, other = socketpair
       machine.send(other, "$3\r\nfoo\r\n", -1, 0)
       socket = machine.io(fd, :socket)
@@ -111,10 +111,11 @@ RSpec.describe UM::IO, "resp_read" do
 
   describe "of much" do
     it "reads a pipeline of replies in any pieces", :gc do
-      many = Array.new(300) { |index| "$#{index}\r\n#{"x" * index}\r\n*2\r\n:#{index}\r\n+s\r\n" }.join
+      count = ENV.key?("GC_MODE") ? 20 : 300
+      many = Array.new(count) { |index| "$#{index}\r\n#{"x" * index}\r\n*2\r\n:#{index}\r\n+s\r\n" }.join
       pieces = many.scan(/.{1,3001}/m)
       seen = replies(*pieces)
-      expect(seen).to eq(Array.new(300) { |index| ["x" * index, [index, "s"]] }.flatten(1))
+      expect(seen).to eq(Array.new(count) { |index| ["x" * index, [index, "s"]] }.flatten(1))
     end
 
     # What the kernel fills has 16 KB.
@@ -126,7 +127,7 @@ RSpec.describe UM::IO, "resp_read" do
       end
     end
 
-    it "reads long strings wherever they are", :gc do
+    it "reads long strings wherever they are" do
       long = Random.new(1).bytes(300_000)
       text = "*2\r\n$#{long.bytesize}\r\n#{long}\r\n%1\r\n+k\r\n!#{long.bytesize}\r\n#{long}\r\n".b
       string, hash = reply(text)
@@ -278,7 +279,7 @@ RSpec.describe UM::IO, "resp_read" do
       expect(error.message).to eq("ERR")
     end
 
-    it "loses nothing of a long string", :gc do
+    it "loses nothing of a long string" do
       long = "x" * 500_000
       begun = feed("$500000\r\n#{long[0, 200_000]}")
       expect(machine.timeout(0.1, :late) { io.resp_read }).to eq(:late)

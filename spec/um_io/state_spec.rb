@@ -10,7 +10,7 @@ RSpec.describe UM::IO, "its state" do
       let!(:source) { public_send(kind) }
       let(:io) { source.io }
 
-      it "is what was consumed and what is left", gc: kind == :pipe_source do
+      it "is what was consumed and what is left" do
         expect([io.pending, io.consumed, io.eof?]).to eq([0, 0, false])
         source.feed("foobar\nbaz")
         expect(io.read(3)).to eq("foo")
