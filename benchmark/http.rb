@@ -1,19 +1,21 @@
 # frozen_string_literal: true
 
 # HTTP with keep-alive: what "hello, world" costs the server in CPU time per request, against nginx
-# with one worker and a static answer. A fresh server for every run, both in turn.
+# with one worker and a static answer: on UM::IO, and as a Rack application. A fresh server for
+# every run, all in turn.
 
 require_relative "http/runner"
 
 chosen = Bench.options(rounds: 5, seconds: 3, connections: [50, 500])
-TARGET = 1.1
+# CPU per request, as a multiple of nginx's.
+TARGETS = { "machine" => { 50 => 1.1, 500 => 1.1 }, "rack" => { 50 => 2.5 } }.freeze
 
 def print_comparison(connections, rounds:, seconds:)
   results = Http::SERVERS.keys.to_h { |name| [name, []] }
   rounds.times { results.each { |name, runs| runs << Http.run(name, connections:, seconds:) } }
   rows = results.map { |name, runs| row(name, runs) }
   Bench.table(["server", "CPU us/request", "min..max", "requests/s"], rows)
-  print_ratios(*results.values_at("machine", "nginx"))
+  TARGETS.each { |name, targets| print_ratios(name, results[name], results["nginx"], targets[connections]) }
 end
 
 def row(name, runs)
@@ -21,10 +23,12 @@ def row(name, runs)
   [name, format("%.2f", Bench.median(cpu)), Bench.spread(cpu), Bench.median(rps).round]
 end
 
-def print_ratios(ours, nginx)
+def print_ratios(name, ours, nginx, target)
   cpu, rps = %i[cpu_us rps].map { |key| Bench.ratios(ours.map { _1[key] }, nginx.map { _1[key] }) }
-  puts "CPU of machine / nginx: #{Bench.verdict(Bench.median(cpu), TARGET)}, rounds #{Bench.spread(cpu)}"
-  puts "requests/s of machine / nginx: #{format("%.2f", Bench.median(rps))}, rounds #{Bench.spread(rps)}"
+  ratio = Bench.median(cpu)
+  verdict = target ? Bench.verdict(ratio, target) : format("%.2f", ratio)
+  puts "CPU of #{name} / nginx: #{verdict}, rounds #{Bench.spread(cpu)}"
+  puts "requests/s of #{name} / nginx: #{format("%.2f", Bench.median(rps))}, rounds #{Bench.spread(rps)}"
 end
 
 missing = %w[wrk nginx].reject { |program| system("which", program, out: File::NULL) }

@@ -81,6 +81,24 @@ RSpec.describe "the examples" do
       end
     end,
 
+    "rack_server.rb" => lambda do
+      serve("rack_server.rb", File.join(folder, "rack/config.ru"), "--port", 0) do |port, program|
+        url = "http://127.0.0.1:#{port}"
+        sent = file_of(random_bytes(300_000, 3))
+        expect(curl("#{url}/hello")).to eq("hello\n"), program.report
+        echoed = curl("#{url}/echo", "--data-binary", "@#{sent}")
+        expect(echoed == File.binread(sent)).to be(true), program.report
+        expect(curl("#{url}/stream").lines.size).to eq(5), program.report
+        expect(curl("#{url}/events")).to match(/\A(id: \d\ndata: it is .*\n\n){3}\z/), program.report
+        expect(curl("#{url}/hijack")).to eq("this is TCPSocket\n"), program.report
+        upgrade = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+        expect(answer_of(port, "#{upgrade}abc")).to end_with("\r\n\r\nABC"), program.report
+        expect(curl("#{url}/x", "-w", "%{http_code}")).to eq("you asked for /x\n404"), program.report
+        program.kill(:INT)
+        expect(program.wait(5)).to be_success, program.report
+      end
+    end,
+
     "tcp_proxy.rb" => lambda do
       with_server(method(:large_answer)) do |destination|
         serve("tcp_proxy.rb", 0, "127.0.0.1:#{destination}") do |port, program|

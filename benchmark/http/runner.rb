@@ -16,7 +16,8 @@ module Http
   # name => yields the port and the process id of a server that is running.
   SERVERS = {
     "nginx" => ->(&run) { nginx(&run) },
-    "machine" => ->(&run) { ours("machine", &run) }
+    "machine" => ->(&run) { ours("machine", &run) },
+    "rack" => ->(&run) { ours("rack", &run) }
   }.freeze
 
   # One run against a fresh server: CPU time per request in µs, requests per second, p99 in µs.

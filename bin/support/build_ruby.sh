@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds Ruby from Debian's source package into the cache folder: build_ruby.sh 3.4|3.3 PREFIX
 #
-# The system's own apt lists are not touched: the sources of the suite that holds the
-# package are listed in a private apt state folder, and checked against Debian's keyring.
 set -euo pipefail
 # shellcheck source=bin/support/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=bin/support/debian.sh
+source "$PROJECT_ROOT/bin/support/debian.sh"
 
 version=${1:?usage: build_ruby.sh 3.4|3.3 PREFIX}
 prefix=${2:?usage: build_ruby.sh 3.4|3.3 PREFIX}
@@ -19,31 +19,19 @@ esac
 apt_install dpkg-dev build-essential autoconf bison \
   libyaml-dev libffi-dev zlib1g-dev libssl-dev libgmp-dev libreadline-dev
 
-# The mirror this machine already uses for Debian itself (not for security updates).
-mirror=$(apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(SUITE)' 'Created-By: Packages' |
-  awk -F'|' '$1 == "Debian" && $3 !~ /security/ { print $2; exit }')
-[ -n "$mirror" ] || die "no Debian mirror in apt's sources" "apt-get update"
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r "$keyring" ] || apt_install debian-archive-keyring
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/src"
+mkdir -p "$work/src"
 chmod 755 "$work" "$work/src"
-echo "deb-src [signed-by=$keyring] $mirror $suite main" >"$work/apt/sources.list"
-private_options=(-q
-  -o "Dir::Etc::sourcelist=$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-  -o "Dir::State::lists=$work/apt/lists" -o "Dir::Cache=$work/apt/cache"
-  -o APT::Sandbox::User=root)
+private_apt deb-src "$suite" "$work/apt"
 
 say "fetching the source of $package from Debian $suite"
-apt-get "${private_options[@]}" update >"$work/log" 2>&1 ||
-  { cat "$work/log"; die "could not read the package list of $suite"; }
+read_private_list >"$work/log" 2>&1 || { cat "$work/log"; die "could not read the package list of $suite"; }
 # A suite can list a version whose files have left the mirror: take the newest that is there.
-releases=$(apt-cache "${private_options[@]}" showsrc --only-source "$package" |
+releases=$(apt-cache "${PRIVATE_APT[@]}" showsrc --only-source "$package" |
   awk '$1 == "Version:" { print $2 }' | sort -Vru)
 for release in $releases; do
-  (cd "$work/src" && apt-get "${private_options[@]}" source --only-source "$package=$release") \
+  (cd "$work/src" && apt-get "${PRIVATE_APT[@]}" source --only-source "$package=$release") \
     >"$work/log" 2>&1 && break
   say "$package $release cannot be had from this mirror"
 done

@@ -14,6 +14,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/ruby.sh"
 
 DEBIAN_GEMS=/usr/share/rubygems-integration/all
+# Rack 3, where neither Bundler nor this Ruby has it: Debian 12 has Rack 2.
+CACHED_RACK="$CACHE_ROOT/rack-3"
 
 # use_ruby: takes over what find_ruby has found.
 use_ruby() {
@@ -35,6 +37,14 @@ rspec_stamp() { printf '%s/rspec' "$CARGO_TARGET_DIR"; }
 
 use_bundler() { export BUNDLE_GEMFILE="$PROJECT_ROOT/Gemfile" BUNDLE_PATH="$CACHE_ROOT/bundle"; }
 
+# add_gems FOLDER: also looks for gems there.
+add_gems() {
+  case ":${GEM_PATH:-}:" in
+    *":$1:"*) ;;
+    *) export GEM_PATH="$1${GEM_PATH:+:$GEM_PATH}" ;;
+  esac
+}
+
 # use_rspec SOURCE
 use_rspec() {
   # Not the `rspec` command: its first line would pick whichever Ruby comes first on PATH.
@@ -46,15 +56,11 @@ use_rspec() {
       use_bundler
       RSPEC=("$RUBY" -r bundler/setup "${RSPEC[@]:1}")
       ;;
-    debian)
-      case ":${GEM_PATH:-}:" in
-        *":$DEBIAN_GEMS:"*) ;;
-        *) export GEM_PATH="$DEBIAN_GEMS${GEM_PATH:+:$GEM_PATH}" ;;
-      esac
-      ;;
+    debian) add_gems "$DEBIAN_GEMS" ;;
     own) ;;
     *) die "unknown source of RSpec: $1" "bin/setup" ;;
   esac
+  [ ! -d "$CACHED_RACK" ] || add_gems "$CACHED_RACK$DEBIAN_GEMS"
 }
 
 # load_environment [SERIES]

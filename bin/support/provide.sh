@@ -102,6 +102,32 @@ rspec_works() {
   (use_rspec "$1" && "${RSPEC[@]}" --version) >/dev/null 2>&1
 }
 
+# The Rack server's specs run applications by the rack gem. Follows provide_rspec.
+provide_rack() {
+  local kind
+  kind=$(head -n 1 "$(rspec_stamp)")
+  rack_works "$kind" && return 0
+  say "fetching Rack 3 into $CACHE_ROOT"
+  command -v apt-get >/dev/null 2>&1 || die "the rack gem is missing" "gem install rack"
+  mkdir -p "$CACHE_ROOT"
+  unpack_rack
+  rack_works "$kind" || die "Rack 3 does not run on $RUBY_TITLE" "gem install rack"
+}
+
+rack_works() {
+  local options=()
+  [ "$1" != bundler ] || options=(-r bundler/setup)
+  (use_rspec "$1" && "$RUBY" "${options[@]}" -e 'gem "rack", "~> 3.0"; require "rack"') >/dev/null 2>&1
+}
+
+# One at a time: another checkout's bin/setup may be at it already.
+unpack_rack() (
+  # shellcheck source=bin/support/debian.sh
+  source "$PROJECT_ROOT/bin/support/debian.sh"
+  flock 9
+  [ -d "$CACHED_RACK" ] || unpack_debian_package trixie ruby-rack "$CACHED_RACK"
+) 9>"$CACHE_ROOT/rack-3.lock"
+
 install_bundle() {
   say "asking Bundler for RSpec (a minute at most)"
   (

@@ -4,6 +4,7 @@
 //! anybody reads or not. So a reader that is interrupted loses nothing. One fiber reads at a time;
 //! others wait in line.
 
+mod detach;
 mod each;
 mod fill;
 mod http;
@@ -264,6 +265,7 @@ pub(crate) fn init(machine_class: VALUE) {
     define(class, c"consumed", method!(consumed, 0));
     define(class, c"clear", method!(clear, 0));
     define(machine_class, c"io", method!(machine_io, -1));
+    detach::init(class);
     each::init(class);
     http::init(class);
     read::init(class);

@@ -56,7 +56,7 @@ impl Reader {
         Ok(string)
     }
 
-    fn take_if_found(&self, ask: Ask) -> Read<VALUE> {
+    pub(super) fn take_if_found(&self, ask: Ask) -> Read<VALUE> {
         match self.find(ask)? {
             Some(found) => Ok(self.take(found)?),
             None => Ok(NIL),

@@ -67,6 +67,8 @@ enum Outgoing {
     #[default]
     None,
     Chunked,
+    /// So many bytes are still to come.
+    Counted(u64),
     /// Its body ends with the connection.
     Plain,
     /// Its body is not sent.

@@ -95,7 +95,8 @@ impl UmIo {
 #[derive(Clone, Copy)]
 enum Sending {
     Whole(VALUE),
-    Pieces,
+    /// In pieces, so many bytes if that is known.
+    Pieces(Option<u64>),
 }
 
 /// A head as it is to be sent, and what follows from it.
@@ -122,13 +123,15 @@ impl Prepared {
             Sending::Whole(NIL) if is_bodiless => (Body::None, Outgoing::None),
             Sending::Whole(NIL) => (Body::Length(0), Outgoing::None),
             Sending::Whole(string) => (Body::Length(string_len(string) as u64), Outgoing::None),
-            Sending::Pieces if status < 200 => (Body::None, Outgoing::None),
-            Sending::Pieces => match (allows_body(status), version) {
-                (false, _) => (Body::None, Outgoing::Bodiless),
-                (true, Version::Http11) if is_bodiless => (Body::Chunked, Outgoing::Bodiless),
-                (true, Version::Http10) if is_bodiless => (Body::None, Outgoing::Bodiless),
-                (true, Version::Http11) => (Body::Chunked, Outgoing::Chunked),
-                (true, Version::Http10) => (Body::None, Outgoing::Plain),
+            Sending::Pieces(_) if status < 200 => (Body::None, Outgoing::None),
+            Sending::Pieces(_) if !allows_body(status) => (Body::None, Outgoing::Bodiless),
+            Sending::Pieces(len) => match (len, version) {
+                (Some(len), _) if is_bodiless => (Body::Length(len), Outgoing::Bodiless),
+                (None, Version::Http11) if is_bodiless => (Body::Chunked, Outgoing::Bodiless),
+                (None, Version::Http10) if is_bodiless => (Body::None, Outgoing::Bodiless),
+                (Some(len), _) => (Body::Length(len), Outgoing::Counted(len)),
+                (None, Version::Http11) => (Body::Chunked, Outgoing::Chunked),
+                (None, Version::Http10) => (Body::None, Outgoing::Plain),
             },
         };
         let room = match sending {
@@ -223,6 +226,16 @@ fn body_of(argument: VALUE) -> Outcome {
     Err(Raise::type_error("a body must be a String"))
 }
 
+fn length_of(argument: VALUE) -> Outcome<Option<u64>> {
+    if argument == NIL {
+        return Ok(None);
+    }
+    let len = value::int64(argument, "length")?;
+    u64::try_from(len)
+        .map(Some)
+        .map_err(|_| Raise::argument_error(format!("length must not be negative: {len}")))
+}
+
 /// The head of a response; from here on the exchange knows about it.
 fn prepare(
     io: &UmIo,
@@ -281,13 +294,15 @@ impl UmIo {
     }
 }
 
-/// `http_write_head(status, headers = nil)`: the body follows in chunks.
+/// `http_write_head(status, headers = nil, length = nil)`: the body follows in pieces, which are
+/// chunks unless its length is known.
 fn write_head(this: VALUE, args: Args) -> Outcome {
-    let args = args.expect(1, 2)?;
+    let args = args.expect(1, 3)?;
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
     let (status, headers) = (status_of(args.get(0))?, headers_of(args.get(1))?);
-    let head = prepare(io, machine, status, headers, Sending::Pieces)?;
+    let len = length_of(args.get(2))?;
+    let head = prepare(io, machine, status, headers, Sending::Pieces(len))?;
     io.put_message(machine, head)
 }
 
@@ -309,6 +324,13 @@ fn write_chunk(this: VALUE, string: VALUE) -> Outcome {
         // An empty chunk would end the body.
         (Outgoing::None | Outgoing::Bodiless, _) | (_, None) => Ok(value::integer(0)),
         (Outgoing::Plain, Some(_)) => io.put_around(machine, Vec::new(), string, b""),
+        (Outgoing::Counted(left), Some(len)) => {
+            let left = left
+                .checked_sub(len.get() as u64)
+                .ok_or_else(|| Raise::um_error("the body is longer than its length"))?;
+            io.http.borrow_mut().outgoing = Outgoing::Counted(left);
+            io.put_around(machine, Vec::new(), string, b"")
+        }
         (Outgoing::Chunked, Some(len)) => {
             let mut before = Vec::with_capacity(HEAD_ROOM);
             chunk_head(&mut before, len);
@@ -323,7 +345,7 @@ fn is_writing(this: VALUE) -> Outcome {
     Ok(value::boolean(writing))
 }
 
-/// `http_finish`: ends a body that was written in chunks.
+/// `http_finish`: ends a body that was written in pieces.
 fn finish(this: VALUE) -> Outcome {
     let io = UmIo::of(this)?;
     let machine = io.machine()?;
@@ -331,6 +353,10 @@ fn finish(this: VALUE) -> Outcome {
     io.http.borrow_mut().outgoing = Outgoing::None;
     match outgoing {
         Outgoing::Chunked => io.put_message(machine, LAST_CHUNK.to_vec()),
+        Outgoing::Counted(1..) => {
+            io.http.borrow_mut().end();
+            Err(Raise::um_error("the body is shorter than its length"))
+        }
         _ => Ok(value::integer(0)),
     }
 }
