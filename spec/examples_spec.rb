@@ -138,6 +138,80 @@ RSpec.describe "the examples" do
       end
     end,
 
+    "copy.rb" => lambda do
+      Dir.mktmpdir do |temporary|
+        source, target = %w[source target].map { |name| File.join(temporary, name) }
+        File.binwrite(source, random_bytes(1_000_000, 1))
+        outcome = ruby_program(source_of("copy.rb"), source, target)
+        expect(outcome.stdout).to eq("1000000 bytes copied\n"), outcome.to_s
+        expect(File.binread(target) == File.binread(source)).to be(true)
+      end
+    end,
+
+    "echo_ways.rb" => lambda do
+      %w[read_write pipe_ends pipe double_splice].each do |way|
+        serve("echo_ways.rb", 0, way) do |port, program|
+          expect_echo(port, program)
+          expect(netcat(port, "hello\n")).to eq("hello\n"), "#{way}: #{program.report}"
+        end
+      end
+    end,
+
+    "proxy_ways.rb" => lambda do
+      with_server(method(:large_answer)) do |destination|
+        %w[pipe_ends pipes double_splice].each do |way|
+          serve("proxy_ways.rb", 0, "127.0.0.1:#{destination}", way) do |port, program|
+            expected = "request".b + random_bytes(SpecSupport::TCPClients::LARGE, 7)
+            expect(answer_of(port, "request") == expected).to be(true), "#{way}: #{program.report}"
+            expect(netcat(port, "request").b == expected).to be(true), "#{way}: #{program.report}"
+          end
+        end
+      end
+    end,
+
+    "parse_stream.rb" => lambda do
+      %w[while read_loop recv_loop feed_loop].each do |way|
+        serve("parse_stream.rb", 0, way) do |port, program|
+          report = "#{way}: #{program.report}"
+          expect(netcat(port, "5:hello,6:world!,")).to eq(%(got "hello"\ngot "world!"\n)), report
+          long = "x" * 100_000
+          expect(answer_of(port, "100000:#{long},0:,")).to eq(%(got "#{long}"\ngot ""\n)), report
+        end
+      end
+    end,
+
+    "serve_gzipped.rb" => lambda do
+      Dir.mktmpdir do |temporary|
+        path = File.join(temporary, "file")
+        File.binwrite(path, random_bytes(500_000, 1) * 3)
+        %w[string writer].each do |way|
+          serve("serve_gzipped.rb", 0, path, way) do |port, program|
+            text, = Open3.capture2("nc 127.0.0.1 #{port} </dev/null | gunzip", binmode: true)
+            expect(text == File.binread(path)).to be(true), "#{way}: #{program.report}"
+          end
+        end
+      end
+    end,
+
+    "static_files.rb" => lambda do
+      Dir.mktmpdir do |temporary|
+        File.binwrite(File.join(temporary, "large"), random_bytes(1_000_000, 1))
+        File.write(File.join(temporary, "empty"), "")
+        %w[strings splice].each do |way|
+          serve("static_files.rb", 0, temporary, way) do |port, program|
+            get = lambda do |path|
+              Open3.capture2("curl", "-s", "-w", "%{http_code}", "--path-as-is", "http://127.0.0.1:#{port}#{path}",
+                             binmode: true).first
+            end
+            large = File.binread(File.join(temporary, "large"))
+            expect(get["/large"] == "#{large}200".b).to be(true), "#{way}: #{program.report}"
+            paths = %w[/empty /missing / /../../etc/passwd]
+            expect(paths.map(&get)).to eq(%w[200 404 404 404]), program.report
+          end
+        end
+      end
+    end,
+
     "concurrent_http.rb" => lambda do
       outcome = ruby_program(source_of("concurrent_http.rb"), timeout: 20)
       expect(outcome).to be_success, outcome.to_s

@@ -47,6 +47,20 @@ module Polyphony
       raise
     end
 
+    # Reads what is there, and never waits. See `IO#read_nonblock`.
+    # @return [String, :wait_readable, nil] nil at the end, without exceptions
+    # @raise [IO::EAGAINWaitReadable, EOFError]
+    def read_nonblock(maxlen, buffer = nil, exception: true)
+      raise EOFError, "end of file reached" if exception && @reader.closed?
+
+      result = @reader.read_nonblock(maxlen, buffer, exception:) unless @reader.closed?
+      close_read if result.nil?
+      result
+    rescue EOFError
+      close_read
+      raise
+    end
+
     # @!method gets(*args)
     #   See `IO#gets`. @return [String, nil]
     # @!method getc
@@ -57,10 +71,55 @@ module Polyphony
       define_method(name) do |*args, **options|
         return nil if @reader.closed?
 
-        result = @reader.public_send(name, *args, **options)
+        result = waiting { @reader.public_send(name, *args, **options) }
         close_read if result.nil?
         result
       end
+    end
+
+    # Yields the lines up to the end. See `IO#each_line`.
+    # @yieldparam line [String]
+    # @return [self, Enumerator]
+    def each_line(*args, **options)
+      return enum_for(:each_line, *args, **options) unless block_given?
+
+      while (line = gets(*args, **options))
+        yield line
+      end
+      self
+    end
+    alias each each_line
+
+    # Whether everything was read; waits until that is known.
+    def eof?
+      return true if @reader.closed?
+
+      waiting { @reader.eof? }.tap { |ended| close_read if ended }
+    end
+    alias eof eof?
+
+    # Yields what comes in, up to the end. See {Loops#read_loop}.
+    # @yieldparam chunk [String]
+    # @return [self]
+    def read_loop(maxlen = 8192, &)
+      @reader.read_loop(maxlen, &) unless @reader.closed?
+      close_read
+      self
+    end
+
+    # Passes what comes in to a parser or the like, up to the end. See {Loops#feed_loop}.
+    # @return [self]
+    def feed_loop(receiver, method = :call, &)
+      @reader.feed_loop(receiver, method, &) unless @reader.closed?
+      close_read
+      self
+    end
+
+    # Waits until there is something to read, or its end.
+    # @param timeout [Numeric, nil] seconds
+    # @return [self, nil] nil past the timeout
+    def wait_readable(timeout = nil)
+      self if @reader.closed? || @reader.wait_readable(timeout)
     end
 
     # @!method write(*strings)
@@ -80,6 +139,27 @@ module Polyphony
       self
     end
 
+    # Writes what there is room for, and never waits. See `IO#write_nonblock`.
+    # @return [Integer, :wait_writable]
+    # @raise [IO::EAGAINWaitWritable, ClosedPipeError]
+    def write_nonblock(string, exception: true) = writer.write_nonblock(string, exception:)
+
+    # Waits until there is room to write, or nobody to read it.
+    # @param timeout [Numeric, nil] seconds
+    # @return [self, nil] nil past the timeout
+    # @raise [ClosedPipeError]
+    def wait_writable(timeout = nil)
+      self if writer.wait_writable(timeout)
+    end
+
+    # Moves data into the pipe. See `IO.splice`.
+    # @return [Integer] bytes
+    def splice_from(source, len = nil) = IO.splice(source, self, len)
+
+    # Copies what another pipe holds into this one. See `IO.tee`.
+    # @return [Integer] bytes
+    def tee_from(source, len) = IO.tee(source, self, len)
+
     # @return [self]
     def flush
       writer.flush
@@ -97,7 +177,13 @@ module Polyphony
     # @return [Boolean] whether the write end is shut
     def closed? = @writer.closed?
 
+    # @return [Array(Integer, Integer)] the descriptors, read end first; nil for one that is closed
+    def fds = [@reader, @writer].map { |io| io.fileno unless io.closed? }
+
     private
+
+    # In the root fiber, core's own methods would hold up the writer.
+    def waiting(&) = RootFiber.applies? ? RootFiber.run(&) : yield
 
     def writer
       raise ClosedPipeError, "pipe is closed for writing" if @writer.closed?

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "stringio"
+require "zlib"
 require_relative "../support/polyphony"
 
 RSpec.describe "Polyphony::Pipe", :polyphony do
@@ -159,6 +161,208 @@ RSpec.describe "Polyphony::Pipe", :polyphony do
       pipe.close_read
       expect { pipe.write("x") }.to raise_error(Errno::EPIPE)
     end
+  end
+
+  describe "reading lines" do
+    before do
+      pipe.write("a\nb\nc")
+      pipe.close
+    end
+
+    it("yields each") { expect(pipe.each_line.to_a).to eq(%W[a\n b\n c]) }
+    it("yields each without its end") { expect(pipe.each_line(chomp: true).to_a).to eq(%w[a b c]) }
+    it("returns the pipe") { expect(pipe.each_line { |line| line }).to be(pipe) }
+    it("is Enumerable's each as well") { expect(pipe.each.first).to eq("a\n") }
+  end
+
+  describe "#eof?" do
+    it "waits until it knows" do
+      asking = spin { pipe.eof? }
+      snooze
+      pipe << "x"
+      expect(asking.await).to be(false)
+      pipe.close
+      pipe.getc
+      expect([pipe.eof?, pipe.eof]).to eq([true, true])
+    end
+  end
+
+  describe "never waiting" do
+    it "reads what is there, or says that it would wait" do
+      expect { pipe.read_nonblock(10) }.to raise_error(IO::EAGAINWaitReadable)
+      expect(pipe.read_nonblock(10, exception: false)).to eq(:wait_readable)
+      pipe << "abc"
+      expect(pipe.read_nonblock(10)).to eq("abc")
+    end
+
+    it "reads into a buffer" do
+      pipe << "abc"
+      pipe.read_nonblock(10, buffer = +"")
+      expect(buffer).to eq("abc")
+    end
+
+    it "comes to the end, and closes the read end there" do
+      pipe.close
+      expect(pipe.read_nonblock(10, exception: false)).to be_nil
+      expect(pipe.fds).to eq([nil, nil])
+      expect { pipe.read_nonblock(10) }.to raise_error(EOFError)
+      expect(pipe.read_nonblock(10, exception: false)).to be_nil
+    end
+
+    it "raises at the end, and closes the read end there" do
+      pipe.close
+      2.times { expect { pipe.read_nonblock(10) }.to raise_error(EOFError) }
+      expect(pipe.fds).to eq([nil, nil])
+    end
+
+    it "writes what there is room for" do
+      written = pipe.write_nonblock("x" * 1_000_000)
+      expect(written).to be_between(1, 999_999)
+      expect(pipe.write_nonblock("x" * 100_000, exception: false)).to eq(:wait_writable)
+      expect { pipe.write_nonblock("x" * 100_000) }.to raise_error(IO::EAGAINWaitWritable)
+      pipe.close
+      expect(pipe.read.bytesize).to eq(written)
+      expect { pipe.write_nonblock("x") }.to raise_error(Polyphony::Pipe::ClosedPipeError)
+    end
+  end
+
+  describe "waiting" do
+    it "waits until there is something to read" do
+      expect(pipe.wait_readable(0.01)).to be_nil
+      waiting = spin { pipe.wait_readable }
+      snooze
+      pipe << "x"
+      expect(waiting.await).to be(pipe)
+    end
+
+    it "has nothing to wait for at the end" do
+      pipe.close
+      pipe.read
+      expect(pipe.wait_readable).to be(pipe)
+    end
+
+    it "waits until there is room" do
+      expect(pipe.wait_writable).to be(pipe)
+      pipe.write_nonblock("x" * 1_000_000)
+      expect(pipe.wait_writable(0.01)).to be_nil
+      waiting = spin { pipe.wait_writable }
+      snooze
+      pipe.readpartial(1_000_000)
+      expect(waiting.await).to be(pipe)
+      pipe.close
+      expect { pipe.wait_writable }.to raise_error(Polyphony::Pipe::ClosedPipeError)
+    end
+  end
+
+  describe "#fds" do
+    it "has the read end's and the write end's" do
+      reader, writer = pipe.fds
+      IO.for_fd(writer, autoclose: false).syswrite("abc")
+      expect(IO.for_fd(reader, autoclose: false).sysread(10)).to eq("abc")
+    end
+
+    it "has nil for an end that is closed" do
+      reader, = pipe.fds
+      pipe.close
+      expect(pipe.fds).to eq([reader, nil])
+    end
+  end
+
+  describe "loops" do
+    before do
+      pipe.write("line\nabc")
+      pipe.close
+      pipe.gets
+    end
+
+    it "reads to the end, and closes the read end there" do
+      chunks = []
+      expect(pipe.read_loop(2) { |chunk| chunks << chunk }).to be(pipe)
+      expect(chunks).to eq(%w[ab c])
+      expect(pipe.fds).to eq([nil, nil])
+      expect(pipe.read_loop { raise "never" }).to be(pipe)
+    end
+
+    it "is left by break" do
+      expect(pipe.read_loop(2) { |chunk| break chunk }).to eq("ab")
+      expect(pipe.read).to eq("c")
+    end
+
+    it "feeds a receiver" do
+      output = StringIO.new
+      expect(pipe.feed_loop(output, :write)).to be(pipe)
+      expect(output.string).to eq("abc")
+      expect(pipe.feed_loop(->(_) { raise "never" })).to be(pipe)
+    end
+  end
+
+  it "takes data from another IO" do
+    expect(pipe.splice_from(temporary_file("abcdef"), 4)).to eq(4)
+    expect(pipe.splice_from(temporary_file("ghi"))).to eq(3)
+    pipe.close
+    expect(pipe.read).to eq("abcdghi")
+  end
+
+  describe "with Zlib" do
+    let(:text) { "some text, " * 100_000 }
+
+    it "takes what a GzipWriter writes, which closes it" do
+      writing = spin do
+        gz = Zlib::GzipWriter.new(pipe)
+        gz << text
+        gz.close
+      end
+      expect(Zlib.gunzip(spin { pipe.read }.await) == text).to be(true)
+      writing.await
+      expect(pipe).to be_closed
+    end
+
+    it "gives a GzipReader what it reads, which closes it" do
+      spin do
+        pipe << Zlib.gzip(text)
+        pipe.close
+      end
+      read = spin do
+        gz = Zlib::GzipReader.new(pipe)
+        gz.read.tap { gz.close }
+      end
+      expect(read.await == text).to be(true)
+      expect(pipe).to be_closed
+    end
+
+    it "leaves behind a member of a gzip file what follows it" do
+      pipe << Zlib.gzip("one") << Zlib.gzip("two")
+      pipe.close
+      reader = Zlib::GzipReader.new(pipe)
+      expect(reader.read).to eq("one")
+      expect(Zlib::GzipReader.new(StringIO.new(reader.unused)).read).to eq("two")
+    end
+  end
+
+  it "lets the writer run while the root fiber reads" do
+    outcome = ruby_program(<<~'RUBY')
+      require "polyphony"
+      pipe = Polyphony.pipe
+      spin do
+        pipe.puts("line")
+        pipe << "xy" << "abc" << "def"
+        pipe.close
+      end
+      p pipe.gets, pipe.getc, pipe.getbyte, pipe.readpartial(3), pipe.eof?
+      pipe.read_loop { |chunk| p chunk }
+      p pipe.each_line.to_a, pipe.eof?
+    RUBY
+    printed = ['"line\\n"', '"x"', "121", '"abc"', "false", '"def"', "[]", "true"]
+    expect(outcome.stdout.lines(chomp: true)).to eq(printed), outcome.to_s
+  end
+
+  it "is copied from and to by IO.copy_stream" do
+    pipe << "abc"
+    pipe.close
+    copy = Polyphony.pipe
+    expect(IO.copy_stream(pipe, copy)).to eq(3)
+    copy.close
+    expect(copy.read).to eq("abc")
   end
 
   it "is no IO, as there are two" do

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Type,
     Range,
     Eof,
+    Io,
     IoTimeout,
     Fiber,
     LocalJump,
@@ -79,6 +80,7 @@ impl Kind {
                 Self::Type => rb_sys::rb_eTypeError,
                 Self::Range => rb_sys::rb_eRangeError,
                 Self::Eof => rb_sys::rb_eEOFError,
+                Self::Io => rb_sys::rb_eIOError,
                 Self::IoTimeout => rb_sys::rb_eIOTimeoutError,
                 Self::Fiber => crate::ruby::fiber::error_class(),
                 Self::LocalJump => rb_sys::rb_eLocalJumpError,
@@ -106,6 +108,11 @@ impl Raise {
 
     pub(crate) fn io_timeout() -> Self {
         Self::Error(Kind::IoTimeout, "Blocking operation timed out!".into())
+    }
+
+    /// What core says to those who were waiting.
+    pub(crate) fn io_closed() -> Self {
+        Self::Error(Kind::Io, "stream closed in another thread".into())
     }
 
     pub(crate) fn fiber_error(message: impl Into<String>) -> Self {

@@ -90,7 +90,8 @@ impl<T> OpTable<T> {
     }
 
     /// Keys of the ops on a descriptor.
-    pub(crate) fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
+    #[must_use]
+    pub fn on_fd(&self, fd: RawFd) -> Vec<OpKey> {
         let key = |index| OpKey { index, generation: self.slots[index as usize].generation };
         self.on_fd.slots(fd).map(key).collect()
     }

@@ -24,6 +24,9 @@ const SMALL: u32 = 64;
 /// Default size of the submission queue, in SQEs.
 const DEFAULT_ENTRIES: u32 = 4096;
 
+/// Where a thread keeps its machine.
+const OF_THREAD: &std::ffi::CStr = c"@__um_machine";
+
 static CLASS: AtomicU64 = AtomicU64::new(0);
 
 impl Machine {
@@ -79,14 +82,19 @@ impl Machine {
 
     /// The running thread's own machine, made when first asked for (and anew after a fork).
     pub(crate) fn of_thread() -> Outcome {
-        let name = value::intern(c"@__um_machine");
-        let existing = thread::local(name);
-        if existing != NIL && Self::any(existing)?.survives_fork() {
+        if let Some(existing) = Self::existing_of_thread()? {
             return Ok(existing);
         }
         let object = Self::create()?;
-        thread::set_local(name, object)?;
+        thread::set_local(value::intern(OF_THREAD), object)?;
         Ok(object)
+    }
+
+    /// The running thread's own machine, if it has been asked for in this process.
+    pub(crate) fn existing_of_thread() -> Outcome<Option<VALUE>> {
+        let existing = thread::local(value::intern(OF_THREAD));
+        let is_here = existing != NIL && Self::any(existing)?.survives_fork();
+        Ok(is_here.then_some(existing))
     }
 }
 
@@ -150,7 +158,7 @@ fn thread_machine(this: VALUE) -> Outcome {
     if this == thread::current() {
         return Machine::of_thread();
     }
-    Ok(value::ivar(this, value::intern(c"@__um_machine")))
+    Ok(value::ivar(this, value::intern(OF_THREAD)))
 }
 
 fn supported(_class: VALUE) -> Outcome {

@@ -301,6 +301,22 @@ impl Machine {
         self.enqueue(Entry { fiber, value: NIL, kind: Kind::Unblock });
     }
 
+    /// Wakes the fibers that have ops on a descriptor, whichever machine they belong to: what they
+    /// wait for may not come any more.
+    pub(crate) fn wake_users(fd: RawFd) {
+        for machine in registry::machines_here() {
+            let fibers = machine.users(fd);
+            fibers.into_iter().for_each(|fiber| machine.unblock(fiber));
+        }
+    }
+
+    fn users(&self, fd: RawFd) -> Vec<VALUE> {
+        let ops = &self.state.borrow();
+        let ops = ops.driver.ops();
+        let waiters = ops.on_fd(fd).into_iter().filter_map(|key| ops.data(key));
+        waiters.map(|waiter| waiter.fiber).filter(|fiber| *fiber != NIL).collect()
+    }
+
     pub(crate) fn wake_if_waiting(&self) {
         if self.waiting.get() {
             polyphony_core::ring::wake::wake_fd(self.wake_fd);

@@ -1,7 +1,9 @@
 //! The native parts of Polyphony: transfers between IO objects.
 
 mod accept;
+mod chunks;
 mod ends;
+mod host;
 mod pump;
 mod splice;
 
@@ -34,4 +36,5 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     define_singleton(polyphony, c"machine", method!(machine, 0));
     splice::init(io, polyphony);
     accept::init(polyphony);
+    chunks::init(polyphony);
 }

@@ -89,6 +89,54 @@ pub(crate) fn buffered(io: VALUE) -> Outcome<usize> {
     Ok(usize::try_from(pending).unwrap_or(0))
 }
 
+/// IOError where an IO is closed, not open for reading, or has characters pushed back that can't be
+/// had as bytes.
+pub(crate) fn check_readable(io: VALUE) -> Outcome<()> {
+    descriptor(io)?;
+    // SAFETY: under protect; an IO that has a descriptor has a structure, which is only passed on.
+    let checked = protect(|| unsafe {
+        rb_sys::rb_io_check_byte_readable((*(io as *mut rb_sys::RFile)).fptr);
+        NIL
+    });
+    checked.map(drop)
+}
+
+/// `io.timeout` in seconds.
+pub(crate) fn timeout(io: VALUE) -> Outcome<Option<f64>> {
+    // SAFETY: under protect.
+    seconds(protect(|| unsafe { rb_sys::rb_io_timeout(io) })?)
+}
+
+/// Whether an IO is closed.
+pub(crate) fn is_closed(io: VALUE) -> bool {
+    // SAFETY: under protect.
+    protect(|| unsafe { rb_sys::rb_io_closed_p(io) }).is_ok_and(truthy)
+}
+
+/// Waits for one of the events of poll(2), as core does: the scheduler is asked in a non-blocking
+/// fiber, else other threads run. `io.timeout` is honoured.
+pub(crate) fn wait(io: VALUE, events: i16) -> Outcome<()> {
+    let events = value::integer(i64::from(events));
+    // SAFETY: under protect. Ruby's event bits are those of poll(2).
+    let ready = protect(|| unsafe { rb_sys::rb_io_wait(io, events, rb_sys::rb_io_timeout(io)) })?;
+    if truthy(ready) { Ok(()) } else { Err(Raise::io_timeout()) }
+}
+
+/// `io.readpartial(max)`; `None` at EOF.
+pub(crate) fn readpartial(io: VALUE, max: usize) -> Outcome<Option<VALUE>> {
+    let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
+    match call(io, c"readpartial", &[max]) {
+        // SAFETY: the class is a constant of the VM.
+        Err(Raise::Exception(error)) if kind_of(error, unsafe { rb_sys::rb_eEOFError }) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
+/// Puts bytes before those that Ruby has read ahead. An IO that is closed has no use for them.
+pub(crate) fn put_back(io: VALUE, bytes: VALUE) {
+    let _ = call(io, c"ungetbyte", &[bytes]);
+}
+
 /// `IO.try_convert`, or TypeError.
 pub(crate) fn convert(target: VALUE) -> Outcome {
     if is_io(target) {

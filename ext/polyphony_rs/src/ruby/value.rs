@@ -521,6 +521,30 @@ pub(crate) fn call(receiver: VALUE, method: &CStr, args: &[VALUE]) -> Outcome {
     protect(|| unsafe { rb_sys::rb_funcallv(receiver, method, count, args) })
 }
 
+/// A method's name given as a Symbol or String; TypeError for anything else.
+pub(crate) fn name(value: VALUE) -> Outcome<ID> {
+    let mut id = 0;
+    protect(|| {
+        // SAFETY: under protect.
+        id = unsafe { rb_sys::rb_to_id(value) };
+        NIL
+    })?;
+    Ok(id)
+}
+
+/// Calls a public method with a block, nil for none; what it raises (or breaks with) is handed
+/// back.
+pub(crate) fn call_with_block(
+    receiver: VALUE,
+    method: ID,
+    args: &[VALUE],
+    block: VALUE,
+) -> Outcome {
+    let (count, args) = (c_int::try_from(args.len()).unwrap_or(0), args.as_ptr());
+    // SAFETY: under protect; the arguments live in the caller's frame, and the block is a Proc.
+    protect(|| unsafe { rb_sys::rb_funcall_with_block(receiver, method, count, args, block) })
+}
+
 /// Yields to the block of the running method; what it raises (or breaks with) is handed back.
 pub(crate) fn yield_to_block(value: VALUE) -> Outcome {
     // SAFETY: under protect; called from methods that were given a block.

@@ -110,6 +110,12 @@ pub(crate) fn current_machine() -> Outcome<Option<VALUE>> {
     Scheduler::of(scheduler)?.machine_object().map(Some)
 }
 
+/// Whether the running thread's scheduler is another than ours.
+pub(crate) fn is_foreign() -> Outcome<bool> {
+    let scheduler = current()?;
+    Ok(scheduler != NIL && !typed::is::<Scheduler>(scheduler))
+}
+
 /// The running thread's scheduler, nil where it has none.
 fn current() -> Outcome {
     // SAFETY: under protect.
