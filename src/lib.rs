@@ -11,6 +11,7 @@
 
 pub mod buf;
 pub mod child;
+pub mod codec;
 pub mod driver;
 pub mod error;
 pub mod fork;
