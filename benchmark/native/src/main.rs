@@ -6,6 +6,7 @@
 mod echo_epoll;
 mod echo_uring;
 mod files;
+mod gzip;
 mod load;
 mod messages;
 mod options;
@@ -22,6 +23,8 @@ type Failure = Box<dyn std::error::Error>;
 const USAGE: &str = "usage: polyphony-bench COMMAND [--name value ...]
   pipes       --kind pipe|socket --pairs 50 --messages 2000
   files       --files 50 --messages 200 --directory /tmp
+  gzip        --input FILE --output FILE [--level 6] [--threads 1]
+  gunzip      --input FILE --output FILE
   echo-epoll  --port 0
   echo-uring  --port 0
   load        --port PORT [--connections 50] [--seconds 2] [--requests 0] [--warmup 0.5] [--server-pid 0]";
@@ -32,6 +35,10 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "pipes" => Options::parse(words, &["kind", "pairs", "messages"]).and_then(pipes::run),
         "files" => Options::parse(words, &["files", "messages", "directory"]).and_then(files::run),
+        "gzip" => {
+            Options::parse(words, &["input", "output", "level", "threads"]).and_then(gzip::compress)
+        }
+        "gunzip" => Options::parse(words, &["input", "output"]).and_then(gzip::decompress),
         "echo-epoll" => Options::parse(words, &["port"]).and_then(echo_epoll::run),
         "echo-uring" => Options::parse(words, &["port"]).and_then(echo_uring::run),
         "load" => Options::parse(words, load::OPTIONS).and_then(load::run),
