@@ -107,6 +107,27 @@ pub fn send_now(fd: RawFd, bytes: &[u8], next: Next) -> Result<usize, i32> {
     usize::try_from(sent).map_err(|_| errno())
 }
 
+/// `read(2)` from a pipe of our own, which has `O_NONBLOCK`. (A pipe that was spliced refuses
+/// `RWF_NOWAIT`.)
+///
+/// # Errors
+/// EAGAIN where it is empty.
+pub fn read_pipe(reader: RawFd, bytes: &mut [u8]) -> Result<usize, i32> {
+    // SAFETY: the slice is valid for the call and its length is passed.
+    let read = unsafe { libc::read(reader, bytes.as_mut_ptr().cast(), bytes.len()) };
+    usize::try_from(read).map_err(|_| errno())
+}
+
+/// `write(2)` to a pipe of our own, which has `O_NONBLOCK`.
+///
+/// # Errors
+/// EAGAIN where it is full.
+pub fn write_pipe(writer: RawFd, bytes: &[u8]) -> Result<usize, i32> {
+    // SAFETY: the slice is valid for the call and its length is passed.
+    let written = unsafe { libc::write(writer, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| errno())
+}
+
 /// Asks for a pipe of `bytes`; what it has now. The per-user limit refuses quietly.
 #[must_use]
 pub fn set_pipe_size(fd: RawFd, bytes: usize) -> usize {

@@ -128,10 +128,8 @@ impl<'a> Transfer<'a> {
         match self.body {
             Body::Buffer(..) => self.body = Body::Buffer(bytes, 0),
             Body::Pipe([_, writer]) => {
-                let text = value::bytes_of(bytes);
-                // SAFETY: the bytes live across the call. An empty pipe has room for them.
-                let put = unsafe { sys::write_now(writer, text.as_ptr(), text.len()) };
-                if put != Ok(len) {
+                // An empty pipe has room for them.
+                if calls::write_pipe(writer, &value::bytes_of(bytes)) != Ok(len) {
                     self.by_buffer();
                     self.body = Body::Buffer(bytes, 0);
                 }

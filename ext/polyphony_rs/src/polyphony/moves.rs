@@ -6,7 +6,6 @@ use polyphony_core::net::poll_now;
 use polyphony_core::op::{Op, OpKey, Splice};
 use polyphony_core::splice::Cached;
 use polyphony_core::splice::calls::{self, Kind, Next};
-use polyphony_core::sys;
 use rb_sys::VALUE;
 
 use super::ends::End;
@@ -129,9 +128,7 @@ pub(super) fn contents(reader: RawFd, len: usize) -> VALUE {
     let mut bytes = vec![0; len];
     let mut held = 0;
     while held < len {
-        let rest = &mut bytes[held..];
-        // SAFETY: as many bytes can be written there.
-        match unsafe { sys::read_now(reader, rest.as_mut_ptr(), rest.len()) } {
+        match calls::read_pipe(reader, &mut bytes[held..]) {
             Ok(read @ 1..) => held += read,
             Err(libc::EINTR) => {}
             Ok(0) | Err(_) => break,
