@@ -213,18 +213,8 @@ pub fn page_size() -> u64 {
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
-/// Whether the descriptor is a socket.
-#[must_use]
-pub fn is_socket(fd: RawFd) -> bool {
-    kind(fd) == Some(libc::S_IFSOCK)
-}
-
-/// The file type among the bits of `st_mode`; `None` for what is no descriptor.
-pub(crate) fn kind(fd: RawFd) -> Option<libc::mode_t> {
-    stat(fd).map(|stat| stat.st_mode & libc::S_IFMT)
-}
-
-fn stat(fd: RawFd) -> Option<libc::stat> {
+/// What is known of a descriptor; `None` for what is none.
+pub(crate) fn stat(fd: RawFd) -> Option<libc::stat> {
     // SAFETY: all zeroes is a valid stat, and it lives across the call.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();

@@ -3,7 +3,10 @@
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 
-use crate::sys::{errno, kind};
+use crate::sys::{errno, stat};
+
+/// The number of the devices that are made of memory.
+const MEMORY_MAJOR: libc::c_uint = 1;
 
 /// What kind of end a descriptor is to a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,9 @@ pub enum Kind {
         /// `O_NONBLOCK` is set.
         nonblocking: bool,
     },
-    /// A tty, a device, an eventfd …: it may wait.
+    /// `/dev/null`, `/dev/zero` and their like, behind which there is nothing to wait for.
+    Memory,
+    /// A tty, another device, an eventfd …: it may wait.
     Other,
 }
 
@@ -25,10 +30,12 @@ impl Kind {
     /// What a descriptor is; for what is none, [`Kind::Other`].
     #[must_use]
     pub fn of(fd: RawFd) -> Self {
-        match kind(fd) {
-            Some(libc::S_IFREG | libc::S_IFBLK) => Self::File,
-            Some(libc::S_IFIFO) => Self::Pipe,
-            Some(libc::S_IFSOCK) => Self::Socket { nonblocking: is_nonblocking(fd) },
+        let Some(stat) = stat(fd) else { return Self::Other };
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFBLK => Self::File,
+            libc::S_IFIFO => Self::Pipe,
+            libc::S_IFSOCK => Self::Socket { nonblocking: is_nonblocking(fd) },
+            libc::S_IFCHR if libc::major(stat.st_rdev) == MEMORY_MAJOR => Self::Memory,
             _ => Self::Other,
         }
     }
@@ -36,7 +43,7 @@ impl Kind {
     /// Whether [`splice_now`] never waits on it, as source and as destination.
     #[must_use]
     pub fn is_direct(self) -> bool {
-        matches!(self, Self::Pipe | Self::Socket { nonblocking: true })
+        matches!(self, Self::Pipe | Self::Memory | Self::Socket { nonblocking: true })
     }
 
     /// Whether it is a socket.

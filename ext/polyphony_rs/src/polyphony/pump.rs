@@ -6,7 +6,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Poll, Progress, Splice};
+use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress, Splice};
 use polyphony_core::splice::calls::{self, Kind, Next};
 use polyphony_core::splice::{Cached, LARGE_PIPE, Plan, Pump, WINDOW};
 use polyphony_core::{net, sys};
@@ -15,15 +15,17 @@ use rb_sys::VALUE;
 use super::ends::End;
 use super::moves::{self, outcome_of};
 use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, OnInterrupt, event_mask, op_len};
+use crate::machine::{Machine, OnInterrupt, event_mask, op_len, wanted};
 use crate::ruby::NIL;
 use crate::ruby::buffer::Loan;
 
 /// What an op in flight stands for.
 #[derive(Clone, Copy)]
 enum Flight {
-    /// Waiting until the end is ready.
-    Poll(OpKey),
+    /// Waiting until the end is ready for such events.
+    Poll(OpKey, i16),
+    /// The same, where the kernel also reports what nobody has asked for: only what changes.
+    Watch(OpKey, i16),
     /// Moving bytes.
     Move(OpKey),
 }
@@ -31,7 +33,7 @@ enum Flight {
 impl Flight {
     fn key(self) -> OpKey {
         match self {
-            Self::Poll(key) | Self::Move(key) => key,
+            Self::Poll(key, _) | Self::Watch(key, _) | Self::Move(key) => key,
         }
     }
 }
@@ -122,11 +124,22 @@ impl Transfer {
                 Progress::Gone => -libc::ECANCELED,
                 Progress::Pending | Progress::TimedOut => continue,
             };
+            if let Flight::Watch(_, events) = flight {
+                if result >= 0 && result & wanted(events) == 0 {
+                    continue;
+                }
+                machine.abandon(flight.key());
+            }
             self.flights[side as usize] = None;
             progress = true;
             match flight {
-                Flight::Poll(_) if result < 0 => return Err(Raise::Errno(-result)),
-                Flight::Poll(_) => {}
+                Flight::Poll(..) | Flight::Watch(..) if result < 0 => {
+                    return Err(Raise::Errno(-result));
+                }
+                Flight::Poll(_, events) if result & wanted(events) == 0 => {
+                    self.watch(machine, side, events)?;
+                }
+                Flight::Poll(..) | Flight::Watch(..) => {}
                 Flight::Move(_) => self.report(machine, side, outcome_of(result))?,
             }
         }
@@ -145,6 +158,8 @@ impl Transfer {
         let Some(len) = wanted else { return Ok(false) };
         let [reader, writer] = self.pipe()?;
         let (from, to, direct) = match side {
+            // What is in memory goes past the pipe, where it can.
+            Side::In if self.may_go_past() => (end.fd, writer, None),
             Side::In => {
                 let ready = moves::ready(&end, &mut self.cached, len.min(WINDOW));
                 (end.fd, writer, ready)
@@ -166,19 +181,30 @@ impl Transfer {
     }
 
     fn pipe(&mut self) -> Outcome<[RawFd; 2]> {
-        let pipe = match self.pipe {
-            Some(pipe) => pipe,
-            None => net::pipe(libc::O_NONBLOCK)?,
-        };
-        Ok(*self.pipe.insert(pipe))
+        if let Some(pipe) = self.pipe {
+            return Ok(pipe);
+        }
+        let pipe = *self.pipe.insert(net::pipe(libc::O_NONBLOCK)?);
+        if self.from.kind == Kind::File {
+            // Each move waits for a worker: the larger, the better.
+            self.pump.set_capacity(calls::set_pipe_size(pipe[1], LARGE_PIPE));
+        }
+        Ok(pipe)
     }
 
     /// Moves bytes of a file straight to a socket; whether there were any. `None`: that can't be
     /// done at present.
     fn step_past(&mut self, machine: &Machine) -> Outcome<Option<bool>> {
-        let suited = self.from.kind == Kind::File && self.to.kind.is_socket();
-        if !suited || !self.to.kind.is_direct() || self.flights.iter().any(Option::is_some) {
+        if !self.may_go_past() {
             return Ok(None);
+        }
+        match self.flights {
+            [None, None] => {}
+            // Nothing goes into the pipe while the socket is waited for: it would have to go that way.
+            [None, Some(Flight::Poll(..) | Flight::Watch(..))] if self.pump.buffered() == 0 => {
+                return Ok(Some(false));
+            }
+            _ => return Ok(None),
         }
         let Some(len) = self.pump.wants_past() else { return Ok(None) };
         let Some(len) = self.cached.ready(self.from.fd, len.min(WINDOW)) else { return Ok(None) };
@@ -199,6 +225,11 @@ impl Transfer {
             Err(errno) => return Err(Raise::Errno(errno)),
         }
         Ok(Some(true))
+    }
+
+    /// Whether it is a file that goes to a socket which never waits.
+    fn may_go_past(&self) -> bool {
+        self.from.kind == Kind::File && self.to.kind.is_socket() && self.to.kind.is_direct()
     }
 
     fn report(&mut self, machine: &Machine, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
@@ -226,7 +257,18 @@ impl Transfer {
         let op = Poll { fd, events: event_mask(events) };
         // SAFETY: the op points to nothing.
         let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
-        self.flights[side as usize] = Some(Flight::Poll(key));
+        self.flights[side as usize] = Some(Flight::Poll(key, events));
+        Ok(())
+    }
+
+    /// After a poll that was over for another reason: the peer of a socket sends no more, which
+    /// the kernel reports to each poll at once, and to a multishot one once.
+    fn watch(&mut self, machine: &Machine, side: Side, events: i16) -> Outcome<()> {
+        let fd = if side == Side::In { self.from.fd } else { self.to.fd };
+        let op = PollMultishot { fd, events: event_mask(events) };
+        // SAFETY: the op points to nothing.
+        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
+        self.flights[side as usize] = Some(Flight::Watch(key, events));
         Ok(())
     }
 
@@ -236,7 +278,7 @@ impl Transfer {
     pub(super) fn close(&mut self, machine: &Machine) -> VALUE {
         for side in [Side::In, Side::Out] {
             match self.flights[side as usize].take() {
-                Some(Flight::Poll(key)) => drop(machine.stop(key, OnInterrupt::Abandon)),
+                Some(Flight::Poll(key, _) | Flight::Watch(key, _)) => machine.abandon(key),
                 Some(Flight::Move(key)) => {
                     let late = machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
                     match (side, late) {
