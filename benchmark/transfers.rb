@@ -14,7 +14,7 @@ GIGA = 1e9
 
 # One table: each variant's figures of all rounds.
 class Comparison
-  # unit: what the CPU time is for; best: whether a rate is better when it is higher
+  # target: most CPU time of ours, as a multiple of the baseline's
   def initialize(title, baseline, target)
     @title = title
     @baseline = baseline
@@ -22,7 +22,7 @@ class Comparison
     @results = Hash.new { |all, name| all[name] = [] }
   end
 
-  # rate: bytes (or requests) a second; cpu: nanoseconds a kilobyte
+  # rate: bytes a second; cpu: nanoseconds a kilobyte
   def add(name, rate:, cpu:) = @results[name] << { rate:, cpu: }
 
   def print
@@ -36,8 +36,9 @@ class Comparison
   def row(name)
     ratio = Bench.median(Bench.ratios(figures(name, :cpu), figures(@baseline, :cpu)))
     target = @target if name == "polyphony"
-    [name, format("%.2f", Bench.median(figures(name, :rate)) / GIGA), format("%.0f", Bench.median(figures(name, :cpu))),
-     format("%.2f", ratio), target, Bench.met(ratio, target)]
+    rate = format("%.2f", Bench.median(figures(name, :rate)) / GIGA)
+    cpu = format("%.0f", Bench.median(figures(name, :cpu)))
+    [name, rate, cpu, format("%.2f", ratio), target, Bench.met(ratio, target)]
   end
 
   def figures(name, key) = @results[name].map { _1[key] }
@@ -61,8 +62,14 @@ def http
   return puts "wrk is not installed: no HTTP" unless Servers.installed?("wrk")
 
   with_file(10) do |path|
-    servers = { "polyphony" => ->(&run) { Servers.ours(Bench.ruby("benchmark/transfers/http.rb", path), &run) } }
-    available(["nginx"], "no baseline of HTTP").each { servers["nginx"] = ->(&run) { Servers.nginx(path, &run) } }
+    servers = { "polyphony" => lambda { |&run|
+                                 Servers.ours(Bench.ruby("benchmark/transfers/http.rb", path), &run)
+                               } }
+    available(["nginx"], "no baseline of HTTP").each do
+      servers["nginx"] = lambda { |&run|
+        Servers.nginx(path, &run)
+      }
+    end
     comparison = Comparison.new("10 MB over HTTP, wrk with 8 connections", servers.keys.last, 1.05)
     CHOSEN[:rounds].times do
       servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **wrk(port, pid)) } }
@@ -95,7 +102,11 @@ def proxies(destination, title, answer)
     "splice(2)" => ->(&run) { Servers.ours(Bench.native("splice-proxy", "--to", destination), &run) },
     "polyphony" => ->(&run) { Servers.ours(Bench.ruby("benchmark/transfers/proxy.rb", destination), &run) }
   }
-  available(["haproxy"], "left out").each { servers["haproxy"] = ->(&run) { Servers.haproxy(destination, &run) } }
+  available(["haproxy"], "left out").each do
+    servers["haproxy"] = lambda { |&run|
+      Servers.haproxy(destination, &run)
+    }
+  end
   comparison = Comparison.new(title, "splice(2)", 1.15)
   CHOSEN[:rounds].times do
     servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **pour(port, pid, answer)) } }

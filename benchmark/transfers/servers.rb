@@ -9,7 +9,8 @@ module Servers
 
   module_function
 
-  def installed?(program) = ENV["PATH"].split(":").push("/usr/sbin").any? { File.executable?("#{_1}/#{program}") }
+  def installed?(program) = ENV["PATH"].split(":").push("/usr/sbin").any? {
+ File.executable?("#{_1}/#{program}") }
 
   def free_port = TCPServer.open("127.0.0.1", 0) { _1.local_address.ip_port }
 
@@ -27,7 +28,8 @@ module Servers
 
   # nginx with sendfile, one worker.
   def nginx(path, &)
-    with_configuration(<<~CONFIGURATION, ->(file, folder) { ["nginx", "-e", "stderr", "-p", folder, "-c", file] }, &)
+    with_configuration(<<~CONFIGURATION, ->(file, folder) {
+ ["nginx", "-e", "stderr", "-p", folder, "-c", file] }, &)
       #{"user root;" if Process.uid.zero?}
       daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit;
       events { worker_connections 256; }

@@ -35,8 +35,8 @@ RSpec.describe "transfers of cold files", :polyphony do
   after { @files&.each { |path| File.delete(path) } }
 
   # Names of the ops in flight whenever another fiber had a turn, until the transfer was over.
-  def ops_during
-    moving = spin { yield }
+  def ops_during(&)
+    moving = spin(&)
     ops = []
     until moving.done?
       snooze

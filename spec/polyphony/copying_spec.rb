@@ -12,7 +12,9 @@ RSpec.describe "transfers between ends that can't be spliced", :polyphony do
   # Of 1.2, where a server that only reads sends nothing that its client would leave unread.
   def tls_over(sockets)
     contexts = [server_context, client_context].each { |it| it.max_version = OpenSSL::SSL::TLS1_2_VERSION }
-    server, client = sockets.zip(contexts).map { |socket, context| OpenSSL::SSL::SSLSocket.new(socket, context) }
+    server, client = sockets.zip(contexts).map do |socket, context|
+      OpenSSL::SSL::SSLSocket.new(socket, context)
+    end
     Fiber.await(spin { server.accept }, spin { client.connect })
     [server, client].each { |ssl| ssl.sync_close = true }
   end
@@ -77,11 +79,17 @@ RSpec.describe "transfers between ends that can't be spliced", :polyphony do
       end
 
       it "moves to a device that takes everything" do
-        File.open(File::NULL, "wb") { |null| expect(IO.public_send(transfer, temporary_file("abc"), null)).to eq(3) }
+        File.open(File::NULL, "wb") do |null|
+          expect(IO.public_send(transfer, temporary_file("abc"), null)).to eq(3)
+        end
       end
 
       it "raises for a directory" do
-        File.open("/") { |folder| expect { IO.public_send(transfer, folder, temporary_file) }.to raise_error(SystemCallError) }
+        File.open("/") do |folder|
+          expect do
+            IO.public_send(transfer, folder, temporary_file)
+          end.to raise_error(SystemCallError)
+        end
       end
 
       it "encrypts what goes to an SSLSocket, and decrypts what comes from one" do

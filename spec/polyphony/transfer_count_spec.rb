@@ -5,8 +5,8 @@ require_relative "../support/polyphony"
 RSpec.describe "what a transfer has moved", :polyphony do
   let(:interrupted) { SpecSupport::InPolyphony::Interrupted }
 
-  def interrupted_transfer
-    interrupt_after(0.01) { yield }
+  def interrupted_transfer(&)
+    interrupt_after(0.01, &)
   rescue interrupted => e
     e.bytes_moved
   end
@@ -72,7 +72,9 @@ RSpec.describe "what a transfer has moved", :polyphony do
     file = temporary_file("abc")
     reader, writer = IO.pipe
     reader.close
-    expect { IO.double_splice(file, writer) }.to raise_error(Errno::EPIPE) { |e| expect(e.bytes_moved).to eq(0) }
+    expect { IO.double_splice(file, writer) }.to raise_error(Errno::EPIPE) { |e|
+                                                   expect(e.bytes_moved).to eq(0)
+                                                 }
   end
 
   it "is nil on other exceptions" do
@@ -128,7 +130,15 @@ RSpec.describe "what a transfer has moved", :polyphony do
     before = open_descriptors
     150.times do |round|
       near, far = UNIXSocket.pair
-      source = round.even? ? temporary_file(data) : UNIXSocket.pair.then { |a, b| spin { b.write(data) && b.close } && a }
+      source = if round.even?
+                 temporary_file(data)
+               else
+                 UNIXSocket.pair.then do |a, b|
+                   spin do
+                     b.write(data) && b.close
+                   end && a
+                 end
+               end
       count = nil
       moving = spin do
         IO.double_splice(source, near)

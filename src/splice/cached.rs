@@ -101,8 +101,12 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     fn file(content: &[u8]) -> std::fs::File {
-        let path = std::env::temp_dir().join(format!("polyphony-cached-{}", std::process::id()));
-        let options = std::fs::File::options().read(true).write(true).create(true).open(&path);
+        let path = std::env::temp_dir().join(format!(
+            "polyphony-cached-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let options = std::fs::File::options().read(true).write(true).create_new(true).open(&path);
         let mut file = options.expect("file");
         std::fs::remove_file(&path).expect("remove");
         file.write_all(content).expect("write");
