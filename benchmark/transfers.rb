@@ -52,24 +52,17 @@ def with_file(megabytes)
   end
 end
 
-def available(others, missing)
-  others.select do |program|
-    Servers.installed?(program) or puts "#{program} is not installed: #{missing}"
-  end
+def available?(program)
+  Servers.installed?(program) || puts("#{program} is not installed: left out")
 end
 
 def http
-  return puts "wrk is not installed: no HTTP" unless Servers.installed?("wrk")
+  return unless available?("wrk")
 
   with_file(10) do |path|
-    servers = { "polyphony" => lambda { |&run|
-                                 Servers.ours(Bench.ruby("benchmark/transfers/http.rb", path), &run)
-                               } }
-    available(["nginx"], "no baseline of HTTP").each do
-      servers["nginx"] = lambda { |&run|
-        Servers.nginx(path, &run)
-      }
-    end
+    ours = Bench.ruby("benchmark/transfers/http.rb", path)
+    servers = { "polyphony" => ->(&run) { Servers.ours(ours, &run) } }
+    servers["nginx"] = ->(&run) { Servers.nginx(path, &run) } if available?("nginx")
     comparison = Comparison.new("10 MB over HTTP, wrk with 8 connections", servers.keys.last, 1.05)
     CHOSEN[:rounds].times do
       servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **wrk(port, pid)) } }
@@ -98,15 +91,13 @@ def proxy
 end
 
 def proxies(destination, title, answer)
+  native = Bench.native("splice-proxy", "--to", destination)
+  ours = Bench.ruby("benchmark/transfers/proxy.rb", destination)
   servers = {
-    "splice(2)" => ->(&run) { Servers.ours(Bench.native("splice-proxy", "--to", destination), &run) },
-    "polyphony" => ->(&run) { Servers.ours(Bench.ruby("benchmark/transfers/proxy.rb", destination), &run) }
+    "splice(2)" => ->(&run) { Servers.ours(native, &run) },
+    "polyphony" => ->(&run) { Servers.ours(ours, &run) }
   }
-  available(["haproxy"], "left out").each do
-    servers["haproxy"] = lambda { |&run|
-      Servers.haproxy(destination, &run)
-    }
-  end
+  servers["haproxy"] = ->(&run) { Servers.haproxy(destination, &run) } if available?("haproxy")
   comparison = Comparison.new(title, "splice(2)", 1.15)
   CHOSEN[:rounds].times do
     servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **pour(port, pid, answer)) } }

@@ -9,8 +9,9 @@ module Servers
 
   module_function
 
-  def installed?(program) = ENV["PATH"].split(":").push("/usr/sbin").any? {
- File.executable?("#{_1}/#{program}") }
+  def installed?(program)
+    [*ENV["PATH"].split(":"), "/usr/sbin"].any? { |folder| File.executable?("#{folder}/#{program}") }
+  end
 
   def free_port = TCPServer.open("127.0.0.1", 0) { _1.local_address.ip_port }
 
@@ -28,8 +29,7 @@ module Servers
 
   # nginx with sendfile, one worker.
   def nginx(path, &)
-    with_configuration(<<~CONFIGURATION, ->(file, folder) {
- ["nginx", "-e", "stderr", "-p", folder, "-c", file] }, &)
+    configuration = <<~CONFIGURATION
       #{"user root;" if Process.uid.zero?}
       daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit;
       events { worker_connections 256; }
@@ -38,11 +38,12 @@ module Servers
         server { listen 127.0.0.1:%<port>d; location / { root #{File.dirname(path)}; } }
       }
     CONFIGURATION
+    with_configuration(configuration, ["nginx", "-e", "stderr", "-p", "%<folder>s", "-c", "%<file>s"], &)
   end
 
   # HAProxy in TCP mode, one thread, with `splice-auto`.
   def haproxy(destination, &)
-    with_configuration(<<~CONFIGURATION, ->(file, _) { ["haproxy", "-db", "-q", "-f", file] }, &)
+    configuration = <<~CONFIGURATION
       global
         nbthread 1
       defaults
@@ -55,6 +56,7 @@ module Servers
         bind 127.0.0.1:%<port>d
         server destination 127.0.0.1:#{destination}
     CONFIGURATION
+    with_configuration(configuration, ["haproxy", "-db", "-q", "-f", "%<file>s"], &)
   end
 
   def with_configuration(text, command)
@@ -62,7 +64,7 @@ module Servers
       port = free_port
       file = File.join(folder, "configuration")
       File.write(file, format(text, port:))
-      child = Bench::Child.new(command.call(file, folder))
+      child = Bench::Child.new(command.map { |word| format(word, file:, folder:) })
       wait_for(port)
       yield port, child.pid
     ensure

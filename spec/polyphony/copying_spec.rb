@@ -86,9 +86,7 @@ RSpec.describe "transfers between ends that can't be spliced", :polyphony do
 
       it "raises for a directory" do
         File.open("/") do |folder|
-          expect do
-            IO.public_send(transfer, folder, temporary_file)
-          end.to raise_error(SystemCallError)
+          expect { IO.public_send(transfer, folder, temporary_file) }.to raise_error(SystemCallError)
         end
       end
 

@@ -11,6 +11,12 @@ RSpec.describe "what a transfer has moved", :polyphony do
     e.bytes_moved
   end
 
+  def socket_with(data)
+    near, far = UNIXSocket.pair
+    spin { far.write(data) && far.close }
+    near
+  end
+
   it "is on the exception that ended it, and the file's position is behind it" do
     data = random_bytes(5_000_000)
     file = temporary_file(data)
@@ -72,9 +78,8 @@ RSpec.describe "what a transfer has moved", :polyphony do
     file = temporary_file("abc")
     reader, writer = IO.pipe
     reader.close
-    expect { IO.double_splice(file, writer) }.to raise_error(Errno::EPIPE) { |e|
-                                                   expect(e.bytes_moved).to eq(0)
-                                                 }
+    expect { IO.double_splice(file, writer) }
+      .to raise_error(Errno::EPIPE) { |error| expect(error.bytes_moved).to eq(0) }
   end
 
   it "is nil on other exceptions" do
@@ -130,15 +135,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
     before = open_descriptors
     150.times do |round|
       near, far = UNIXSocket.pair
-      source = if round.even?
-                 temporary_file(data)
-               else
-                 UNIXSocket.pair.then do |a, b|
-                   spin do
-                     b.write(data) && b.close
-                   end && a
-                 end
-               end
+      source = round.even? ? temporary_file(data) : socket_with(data)
       count = nil
       moving = spin do
         IO.double_splice(source, near)

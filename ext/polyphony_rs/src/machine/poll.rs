@@ -105,14 +105,14 @@ impl Machine {
             }
         }
         let timer = deadline.map(|deadline| self.start_local("select", Some(deadline), Role::Wake));
-        let outcome = self.first_of(&keys, interests, timer);
+        let outcome = self.first_of(&mut keys, interests, timer);
         keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
         outcome
     }
 
     fn first_of(
         &self,
-        keys: &[OpKey],
+        keys: &mut [OpKey],
         interests: &[(RawFd, i16)],
         timer: Option<OpKey>,
     ) -> Outcome<Readiness> {
@@ -121,10 +121,15 @@ impl Machine {
                 return Ok(Readiness::Interrupted(interruption));
             }
             let mut ready = vec![0; keys.len()];
-            for ((key, wanted), events) in keys.iter().zip(interests).zip(&mut ready) {
-                if let Progress::Result(completion, _) = self.take(*key) {
-                    let came = i16::try_from(check(completion.result)?).unwrap_or(i16::MAX);
-                    *events = came & (wanted.1 | libc::POLLERR | libc::POLLHUP);
+            for ((key, interest), events) in keys.iter_mut().zip(interests).zip(&mut ready) {
+                let Progress::Result(completion, last) = self.take(*key) else { continue };
+                let came = check(completion.result)? & wanted(interest.1);
+                *events = i16::try_from(came).unwrap_or(i16::MAX);
+                if last && came == 0 {
+                    // See `wait_for_change`.
+                    let op = PollMultishot { fd: interest.0, events: event_mask(interest.1) };
+                    // SAFETY: the op points to nothing.
+                    *key = unsafe { self.submit_anyway(op, Loan::NONE) }?;
                 }
             }
             if ready.iter().any(|events| *events != 0) {
