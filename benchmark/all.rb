@@ -5,7 +5,8 @@
 
 require_relative "support"
 
-failed = %w[pipes socketpairs echo mutex_files sleeps small peek spin_waves redis idle http].reject do |name|
+names = %w[pipes socketpairs echo mutex_files sleeps small peek spin_waves redis idle http transfers]
+failed = names.reject do |name|
   puts "", "== #{name} ".ljust(100, "=")
   system(*Bench.ruby("benchmark/#{name}.rb", *ARGV))
 end

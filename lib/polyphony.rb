@@ -8,6 +8,7 @@ require_relative "polyphony/kernel"
 require_relative "polyphony/loops"
 require_relative "polyphony/pipe"
 require_relative "polyphony/server"
+require_relative "polyphony/transfers"
 require_relative "polyphony/root_fiber"
 require_relative "polyphony/runtime"
 

@@ -212,6 +212,14 @@ RSpec.describe "the examples" do
       end
     end,
 
+    "splice_process_output.rb" => lambda do
+      serve("splice_process_output.rb", 0, "head", "-c", "1000000", "/dev/zero") do |port, program|
+        answers = Array.new(3) { Thread.new { answer_of(port) } }.map(&:value)
+        expect(answers.all? { |answer| answer == "\0" * 1_000_000 }).to be(true), program.report
+        program.wait_for_line(/^1000000 bytes sent/)
+      end
+    end,
+
     "concurrent_http.rb" => lambda do
       outcome = ruby_program(source_of("concurrent_http.rb"), timeout: 20)
       expect(outcome).to be_success, outcome.to_s

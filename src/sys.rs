@@ -190,62 +190,36 @@ fn parse_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// `splice(2)` that doesn't wait on pipes (`SPLICE_F_NONBLOCK`) nor on descriptors that have
-/// `O_NONBLOCK`; see [`can_splice_now`].
-///
-/// # Errors
-/// EAGAIN where it would have to wait.
-pub fn splice_now(from: RawFd, to: RawFd, len: usize) -> Result<usize, i32> {
-    let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
-    // SAFETY: no offsets are passed.
-    let moved =
-        unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, flags) };
-    usize::try_from(moved).map_err(|_| errno())
-}
-
-/// Whether `splice(2)` with `SPLICE_F_NONBLOCK` never waits on this descriptor: pipes, and
-/// sockets with `O_NONBLOCK`. Regular files may wait for their disk whatever the flags.
+/// The size of a file; `None` for what is no descriptor.
 #[must_use]
-pub fn can_splice_now(fd: RawFd) -> bool {
-    match kind(fd) {
-        Some(libc::S_IFIFO) => true,
-        Some(libc::S_IFSOCK) => is_nonblocking(fd),
-        _ => false,
-    }
+pub fn file_size(fd: RawFd) -> Option<u64> {
+    stat(fd).and_then(|stat| u64::try_from(stat.st_size).ok())
 }
 
-/// Whether the descriptor is a socket.
+/// Whether the byte at a file's position can be read without waiting for its disk.
 #[must_use]
-pub fn is_socket(fd: RawFd) -> bool {
-    kind(fd) == Some(libc::S_IFSOCK)
+pub fn can_read_now(fd: RawFd, position: u64) -> bool {
+    let mut byte = 0u8;
+    let iov = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let Ok(position) = libc::off_t::try_from(position) else { return false };
+    // SAFETY: the byte lives across the call.
+    unsafe { libc::preadv2(fd, &raw const iov, 1, position, libc::RWF_NOWAIT) == 1 }
 }
 
-fn kind(fd: RawFd) -> Option<libc::mode_t> {
+/// Bytes of a page of memory.
+#[must_use]
+pub fn page_size() -> u64 {
+    // SAFETY: no pointers.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// What is known of a descriptor; `None` for what is none.
+pub(crate) fn stat(fd: RawFd) -> Option<libc::stat> {
     // SAFETY: all zeroes is a valid stat, and it lives across the call.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
-        (libc::fstat(fd, &raw mut stat) == 0).then_some(stat.st_mode & libc::S_IFMT)
+        (libc::fstat(fd, &raw mut stat) == 0).then_some(stat)
     }
-}
-
-fn is_nonblocking(fd: RawFd) -> bool {
-    // SAFETY: no pointers.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    flags >= 0 && flags & libc::O_NONBLOCK != 0
-}
-
-/// Asks for a pipe of `bytes`; what it has now. The per-user limit refuses quietly.
-#[must_use]
-pub fn set_pipe_size(fd: RawFd, bytes: usize) -> usize {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: no pointers.
-    let size = unsafe {
-        match libc::fcntl(fd, libc::F_SETPIPE_SZ, bytes) {
-            refused if refused < 0 => libc::fcntl(fd, libc::F_GETPIPE_SZ),
-            size => size,
-        }
-    };
-    usize::try_from(size).unwrap_or(0)
 }
 
 #[cfg(test)]

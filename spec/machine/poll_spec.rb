@@ -110,6 +110,19 @@ RSpec.describe UM, "readiness" do
       expect(machine.select(*lists)).to eq([[], [writer], []])
     end
 
+    it "wakes for room to write to a socket whose peer sends no more" do
+      one, two = socketpair.map { |fd| UNIXSocket.for_fd(fd).tap { |socket| socket.autoclose = false } }
+      two.close_write
+      nil until one.write_nonblock("x" * 65_536, exception: false) == :wait_writable
+      fiber = parked { machine.select([], [one.fileno], []) }
+      snooze
+      expect(fiber.done?).to be_nil
+      nil until two.read_nonblock(65_536, exception: false) == :wait_readable
+      expect(machine.join(fiber)).to eq([[], [one.fileno], []])
+      settle
+      expect(pending).to eq(0)
+    end
+
     it "serves five hundred descriptors" do
       readers, writers = Array.new(250) { pipe }.transpose
       fiber = parked { machine.select(readers, [], []) }

@@ -260,6 +260,20 @@ RSpec.describe "IO.double_splice", :polyphony do
       expect(open_descriptors).to eq(before)
     end
 
+    it "waits for a socket that reads slowly and sends no more, without asking over and over" do
+      near, far = tcp_pair
+      far.close_write
+      moving = spin { IO.double_splice(temporary_file(random_bytes(20_000_000)), near) }
+      machine = Polyphony.machine
+      snooze until machine.pending.any? { |wait| wait.op == :poll && wait.fd == near.fileno }
+      5.times { spin { sleep 0.005 }.await }
+      before = machine.metrics[:total_ops]
+      20.times { spin { sleep 0.001 }.await }
+      expect(machine.metrics[:total_ops] - before).to be < 200
+      received = spin { far.read(20_000_000) }.await
+      expect([received.bytesize, moving.await]).to eq([20_000_000, 20_000_000])
+    end
+
     it "raises while it waits for the destination, and leaves no pipe open" do
       _reader, writer = IO.pipe
       file = temporary_file(random_bytes(500_000))

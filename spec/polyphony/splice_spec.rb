@@ -292,11 +292,42 @@ RSpec.describe "IO.splice", :polyphony do
     end
   end
 
-  describe "bad arguments" do
-    it "raises where neither end is a pipe" do
-      expect { IO.splice(temporary_file("abc"), temporary_file, 3) }.to raise_error(Errno::EINVAL)
+  describe "where neither end is a pipe" do
+    it "copies at most len bytes at a time" do
+      file = temporary_file("abcdef")
+      copy = temporary_file
+      moved = Array.new(3) { IO.splice(file, copy, 4) }
+      expect(moved).to eq([4, 2, 0])
+      expect(File.binread(copy.path)).to eq("abcdef")
     end
 
+    it "moves to EOF" do
+      data = random_bytes(300_000)
+      copy = temporary_file
+      expect(IO.splice(temporary_file(data), copy, -10_000)).to eq(data.bytesize)
+      expect(File.binread(copy.path) == data).to be(true)
+    end
+
+    it "leaves sockets open" do
+      client, near = tcp_pair
+      destination, far = tcp_pair
+      client.write("request")
+      client.close_write
+      expect(IO.splice(near, destination)).to eq(7)
+      expect(spin { far.readpartial(100) }.await).to eq("request")
+      expect(far.read_nonblock(1, exception: false)).to eq(:wait_readable)
+    end
+  end
+
+  it "is there from the destination's side" do
+    reader, writer = IO.pipe
+    expect(writer.splice_from(temporary_file("abc"))).to eq(3)
+    expect(reader.readpartial(10)).to eq("abc")
+    expect(writer.splice_from(temporary_file("def"), 2)).to eq(2)
+    expect(reader.readpartial(10)).to eq("de")
+  end
+
+  describe "bad arguments" do
     it "raises for a closed source" do
       reader, writer = IO.pipe
       reader.close

@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub listen: bool,
     /// Buffer rings in which completions share a buffer (6.12); else each takes a whole one.
     pub incremental_buffers: bool,
+    /// `cachestat(2)` (6.5); else files are read by the kernel's workers, in memory or not.
+    pub cachestat: bool,
 }
 
 impl Capabilities {
@@ -36,18 +38,20 @@ impl Capabilities {
             read_multishot: has("read_multishot", opcode::ReadMulti::CODE),
             listen: has("listen", opcode::Listen::CODE),
             incremental_buffers: wanted("incremental_buffers") && probe_incremental(ring),
+            cachestat: wanted("cachestat") && crate::splice::has_cachestat(),
         }
     }
 
     /// Name and presence of each, for reports.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, bool); 5] {
+    pub fn entries(&self) -> [(&'static str, bool); 6] {
         [
             ("waitid", self.waitid),
             ("futex", self.futex),
             ("read_multishot", self.read_multishot),
             ("listen", self.listen),
             ("incremental_buffers", self.incremental_buffers),
+            ("cachestat", self.cachestat),
         ]
     }
 }

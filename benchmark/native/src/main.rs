@@ -13,6 +13,7 @@ mod options;
 mod pipes;
 mod stop;
 mod sys;
+mod transfers;
 
 use options::Options;
 use std::process::ExitCode;
@@ -27,7 +28,12 @@ const USAGE: &str = "usage: polyphony-bench COMMAND [--name value ...]
   gunzip      --input FILE --output FILE
   echo-epoll  --port 0
   echo-uring  --port 0
-  load        --port PORT [--connections 50] [--seconds 2] [--requests 0] [--warmup 0.5] [--server-pid 0]";
+  load        --port PORT [--connections 50] [--seconds 2] [--requests 0] [--warmup 0.5] [--server-pid 0]
+  sink          --port 0 [--answer 0]
+  pour          --port PORT [--bytes 1073741824]
+  splice-proxy  --port 0 --to PORT
+  send-file     --port PORT --file PATH
+  splice-loop   --file PATH [--chunk 65536]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -42,6 +48,11 @@ fn main() -> ExitCode {
         "echo-epoll" => Options::parse(words, &["port"]).and_then(echo_epoll::run),
         "echo-uring" => Options::parse(words, &["port"]).and_then(echo_uring::run),
         "load" => Options::parse(words, load::OPTIONS).and_then(load::run),
+        "sink" => Options::parse(words, &["port", "answer"]).and_then(transfers::sink),
+        "pour" => Options::parse(words, &["port", "bytes"]).and_then(transfers::pour),
+        "splice-proxy" => Options::parse(words, &["port", "to"]).and_then(transfers::splice_proxy),
+        "send-file" => Options::parse(words, &["port", "file"]).and_then(transfers::send_file),
+        "splice-loop" => Options::parse(words, &["file", "chunk"]).and_then(transfers::splice_loop),
         _ => Err(USAGE.into()),
     };
     match outcome {

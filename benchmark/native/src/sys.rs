@@ -71,6 +71,41 @@ pub fn recv(fd: RawFd, bytes: &mut [u8]) -> io::Result<usize> {
     check(unsafe { libc::recv(fd, bytes.as_mut_ptr().cast(), bytes.len(), 0) })
 }
 
+/// One recv(2) that drops what has come (TCP only).
+pub fn recv_discard(fd: RawFd, bytes: usize) -> io::Result<usize> {
+    // SAFETY: with MSG_TRUNC nothing is written.
+    check(unsafe { libc::recv(fd, std::ptr::null_mut(), bytes, libc::MSG_TRUNC) })
+}
+
+/// One splice(2).
+pub fn splice(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> {
+    let (none, flags) = (std::ptr::null_mut(), libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK);
+    // SAFETY: no offsets are passed.
+    check(unsafe { libc::splice(from, none, to, none, bytes, flags) })
+}
+
+/// One sendfile(2).
+pub fn sendfile(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> {
+    // SAFETY: no offset is passed.
+    check(unsafe { libc::sendfile(to, from, std::ptr::null_mut(), bytes) })
+}
+
+/// Asks for a pipe of so many bytes; one that is refused stays as it is.
+pub fn set_pipe_size(fd: RawFd, bytes: c_int) {
+    // SAFETY: no memory is passed.
+    unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Waits until one of the descriptors is ready.
+pub fn poll(wanted: &[(RawFd, i16)]) -> io::Result<()> {
+    let mut fds: Vec<_> = wanted
+        .iter()
+        .map(|(fd, events)| libc::pollfd { fd: *fd, events: *events, revents: 0 })
+        .collect();
+    // SAFETY: the list lives through the call and its length is passed.
+    check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, -1) } as isize).map(drop)
+}
+
 /// Sends all of `bytes`, waiting for room where a non-blocking socket has none.
 pub fn send_all(fd: RawFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {

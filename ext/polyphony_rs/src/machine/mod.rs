@@ -63,7 +63,7 @@ pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
 pub(crate) use park::Resume;
-pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now};
+pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now, wanted};
 use runqueue::{Entry, Kind, Queues};
 
 /// What the machine knows about an op in flight.

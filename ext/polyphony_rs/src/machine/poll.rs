@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use polyphony_core::net::poll_now;
-use polyphony_core::op::{OpKey, Poll, Progress};
+use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress};
 use rb_sys::VALUE;
 
 use super::files::fd_of;
@@ -42,6 +42,9 @@ impl Machine {
             self.state().borrow_mut().driver.set_deadline(key, deadline);
         }
         match self.wait_for(key, OnInterrupt::Abandon) {
+            Waited::Done(result) if check(result)? & wanted(events) == 0 => {
+                self.wait_for_change(fd, events, deadline)
+            }
             Waited::Done(result) => check(result),
             Waited::TimedOut => {
                 self.abandon(key);
@@ -49,6 +52,30 @@ impl Machine {
             }
             Waited::Interrupted(interruption, _) => interruption.conclude().map(|_| 0),
         }
+    }
+
+    /// The kernel reports that the peer sends no more, asked for or not, and a poll for room to
+    /// write would always be over at once. A multishot one reports it once.
+    fn wait_for_change(&self, fd: RawFd, events: i16, deadline: Option<u64>) -> Outcome<i32> {
+        // SAFETY: the op points to nothing.
+        let key = unsafe {
+            self.submit_anyway(PollMultishot { fd, events: event_mask(events) }, Loan::NONE)
+        }?;
+        if let Some(deadline) = deadline {
+            self.state().borrow_mut().driver.set_deadline(key, deadline);
+        }
+        let outcome = loop {
+            match self.wait_for(key, OnInterrupt::Abandon) {
+                Waited::Done(result) if result >= 0 && result & wanted(events) == 0 => {}
+                Waited::Done(result) => break check(result),
+                Waited::TimedOut => break Ok(0),
+                Waited::Interrupted(interruption, _) => {
+                    break interruption.conclude().map(|_| 0);
+                }
+            }
+        };
+        self.abandon(key);
+        outcome
     }
 
     /// Waits until at least one descriptor is ready.
@@ -78,14 +105,14 @@ impl Machine {
             }
         }
         let timer = deadline.map(|deadline| self.start_local("select", Some(deadline), Role::Wake));
-        let outcome = self.first_of(&keys, interests, timer);
+        let outcome = self.first_of(&mut keys, interests, timer);
         keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
         outcome
     }
 
     fn first_of(
         &self,
-        keys: &[OpKey],
+        keys: &mut [OpKey],
         interests: &[(RawFd, i16)],
         timer: Option<OpKey>,
     ) -> Outcome<Readiness> {
@@ -94,10 +121,15 @@ impl Machine {
                 return Ok(Readiness::Interrupted(interruption));
             }
             let mut ready = vec![0; keys.len()];
-            for ((key, wanted), events) in keys.iter().zip(interests).zip(&mut ready) {
-                if let Progress::Result(completion, _) = self.take(*key) {
-                    let came = i16::try_from(check(completion.result)?).unwrap_or(i16::MAX);
-                    *events = came & (wanted.1 | libc::POLLERR | libc::POLLHUP);
+            for ((key, interest), events) in keys.iter_mut().zip(interests).zip(&mut ready) {
+                let Progress::Result(completion, last) = self.take(*key) else { continue };
+                let came = check(completion.result)? & wanted(interest.1);
+                *events = i16::try_from(came).unwrap_or(i16::MAX);
+                if last && came == 0 {
+                    // See `wait_for_change`.
+                    let op = PollMultishot { fd: interest.0, events: event_mask(interest.1) };
+                    // SAFETY: the op points to nothing.
+                    *key = unsafe { self.submit_anyway(op, Loan::NONE) }?;
                 }
             }
             if ready.iter().any(|events| *events != 0) {
@@ -109,6 +141,11 @@ impl Machine {
             }
         }
     }
+}
+
+/// The bits of a poll's result that mean something to who asked for `events`.
+pub(crate) fn wanted(events: i16) -> i32 {
+    i32::from(events | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL)
 }
 
 /// Events of poll(2) as a poll op takes them.

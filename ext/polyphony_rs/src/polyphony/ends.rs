@@ -1,17 +1,14 @@
 //! The two ends of a transfer: descriptors behind IO objects, and what Ruby holds back of them.
 
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use polyphony_core::sys;
+use polyphony_core::splice::calls::{self, Kind};
 use rb_sys::VALUE;
 
 use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, op_len};
-use crate::ruby::buffer::lend_source;
+use crate::ruby::libssl::is_ssl_socket;
 use crate::ruby::{NIL, io, value};
-
-/// Most bytes taken from Ruby's read buffer at once.
-const BUFFERED_CHUNK: usize = 64 * 1024;
 
 /// One end of a transfer.
 #[derive(Clone, Copy)]
@@ -19,12 +16,12 @@ pub(super) struct End {
     /// The object as given.
     pub(super) object: VALUE,
     /// The IO that does the work; nil for a bare descriptor.
-    io: VALUE,
+    pub(super) io: VALUE,
     /// The object is no IO and has lent one (`Polyphony::Pipe`).
     lent: bool,
+    /// -1 where bytes go through the object's methods.
     pub(super) fd: RawFd,
-    /// `splice(2)` on it never waits.
-    pub(super) direct: bool,
+    pub(super) kind: Kind,
 }
 
 impl End {
@@ -43,36 +40,43 @@ impl End {
         Ok(end)
     }
 
-    fn new(
-        object: VALUE,
-        conversion: &std::ffi::CStr,
-        side: impl FnOnce(VALUE) -> VALUE,
-    ) -> Outcome<Self> {
+    fn new(object: VALUE, conversion: &CStr, side: impl FnOnce(VALUE) -> VALUE) -> Outcome<Self> {
         if let Some(fd) = value::fixnum(object) {
             let fd = RawFd::try_from(fd).map_err(|_| Raise::Errno(libc::EBADF))?;
-            let direct = sys::can_splice_now(fd);
-            return Ok(Self { object, io: NIL, lent: false, fd, direct });
+            return Ok(Self { object, io: NIL, lent: false, fd, kind: Kind::of(fd) });
+        }
+        // Its descriptor has what it encrypts, and would take anything in the clear.
+        if is_ssl_socket(object) {
+            return Ok(Self { object, io: NIL, lent: false, fd: -1, kind: Kind::Other });
         }
         let lent = !io::is_io(object) && value::responds_to(object, conversion);
         let io = if lent { value::call(object, conversion, &[])? } else { io::convert(object)? };
         let io = side(io);
         let fd = io::descriptor(io)?;
-        Ok(Self { object, io, lent, fd, direct: sys::can_splice_now(fd) })
+        Ok(Self { object, io, lent, fd, kind: Kind::of(fd) })
     }
 
-    /// Moves what Ruby has read ahead from this source, `limit` bytes at most, to the
-    /// destination: it comes before whatever the descriptor still has.
-    pub(super) fn drain_buffered(self, machine: &Machine, to: &Self, limit: u64) -> Outcome<u64> {
-        let mut moved = 0;
-        while self.io != NIL && moved < limit {
-            let most = usize::try_from(limit - moved).unwrap_or(BUFFERED_CHUNK);
-            let bytes = io::take_buffered(self.io, most.min(BUFFERED_CHUNK))?;
-            if bytes == NIL {
-                break;
-            }
-            moved += write_all(machine, to.fd, bytes)?;
+    /// Whether bytes go through the object's methods, as it has no descriptor of its own.
+    pub(super) fn has_methods(self) -> bool {
+        self.fd < 0 && self.io == NIL
+    }
+
+    pub(super) fn is_pipe(self) -> bool {
+        self.kind == Kind::Pipe
+    }
+
+    /// Takes bytes back that didn't reach the destination: they are the next to be read. A bare
+    /// descriptor and an SSLSocket can't; a file's position is set back by [`End::rewind`].
+    pub(super) fn give_back(self, bytes: VALUE) {
+        if bytes != NIL && self.io != NIL {
+            // It may be closed by now.
+            let _ = value::call(self.io, c"ungetbyte", &[bytes]);
         }
-        Ok(moved)
+    }
+
+    /// Sets a file back by so many bytes; whether it is one.
+    pub(super) fn rewind(self, bytes: usize) -> bool {
+        self.kind == Kind::File && calls::step_back(self.fd, bytes)
     }
 
     /// The source is at its end: an object that has lent its IO for this may close it.
@@ -82,23 +86,4 @@ impl End {
         }
         Ok(())
     }
-}
-
-fn write_all(machine: &Machine, fd: RawFd, bytes: VALUE) -> Outcome<u64> {
-    let total = value::bytes_of(bytes).len();
-    let mut written = 0;
-    while written < total {
-        let rest = value::string(&value::bytes_of(bytes)[written..]);
-        let op = |ptr, len: u32| polyphony_core::op::Write {
-            fd,
-            ptr,
-            len: op_len(len as usize),
-            offset: CURRENT_POSITION,
-        };
-        let key = machine.submit_source(lend_source(rest, None)?, op)?;
-        let result =
-            machine.conclude(key, OnInterrupt::AwaitCancel, crate::errors::integer_or_errno)?;
-        written += usize::try_from(value::fixnum(result).unwrap_or(0)).unwrap_or(0);
-    }
-    Ok(total as u64)
 }

@@ -1,11 +1,18 @@
 //! The native parts of Polyphony: transfers between IO objects.
 
 mod accept;
+mod chunked;
 mod chunks;
+mod copy;
 mod ends;
 mod host;
+mod meter;
+mod moves;
+mod proxy;
 mod pump;
 mod splice;
+mod tee;
+mod transfer;
 
 use rb_sys::VALUE;
 
@@ -34,7 +41,11 @@ fn machine(_module: VALUE) -> Outcome {
 pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     use crate::ruby::method::{define_singleton, method};
     define_singleton(polyphony, c"machine", method!(machine, 0));
-    splice::init(io, polyphony);
+    meter::init();
+    splice::init(io);
+    tee::init(io);
+    chunked::init(io);
+    proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
 }

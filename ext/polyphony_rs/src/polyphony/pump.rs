@@ -1,24 +1,31 @@
 //! Driving pumps: one parked fiber, each pump with at most two ops in flight.
 //!
 //! An end that can't block is moved by `splice(2)` itself, and polled through the ring when it
-//! would have to wait; the others are spliced by the ring (on a kernel worker thread).
+//! would have to wait; the others are spliced by the ring (on a kernel worker thread). A file's
+//! bytes that are in memory go straight to a socket, past the pipe.
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Poll, Progress, Splice};
-use polyphony_core::splice::{LARGE_PIPE, Plan, Pump};
+use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress, Splice};
+use polyphony_core::splice::calls::{self, Kind, Next};
+use polyphony_core::splice::{Cached, LARGE_PIPE, Plan, Pump, WINDOW};
 use polyphony_core::{net, sys};
+use rb_sys::VALUE;
 
 use super::ends::End;
+use super::moves::{self, outcome_of};
 use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, OnInterrupt, event_mask, op_len};
+use crate::machine::{Machine, OnInterrupt, event_mask, op_len, wanted};
+use crate::ruby::NIL;
 use crate::ruby::buffer::Loan;
 
 /// What an op in flight stands for.
 #[derive(Clone, Copy)]
 enum Flight {
-    /// Waiting until the end is ready.
-    Poll(OpKey),
+    /// Waiting until the end is ready for such events.
+    Poll(OpKey, i16),
+    /// The same, where the kernel also reports what nobody has asked for: only what changes.
+    Watch(OpKey, i16),
     /// Moving bytes.
     Move(OpKey),
 }
@@ -26,7 +33,7 @@ enum Flight {
 impl Flight {
     fn key(self) -> OpKey {
         match self {
-            Self::Poll(key) | Self::Move(key) => key,
+            Self::Poll(key, _) | Self::Watch(key, _) | Self::Move(key) => key,
         }
     }
 }
@@ -42,7 +49,10 @@ pub(super) struct Transfer {
     pump: Pump,
     from: End,
     to: End,
-    pipe: [RawFd; 2],
+    /// Made when the first byte goes into it.
+    pipe: Option<[RawFd; 2]>,
+    /// Of the source, if that is a file.
+    cached: Cached,
     flights: [Option<Flight>; 2],
     /// Pass the source's EOF on to a socket.
     half_close: bool,
@@ -50,11 +60,17 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(from: End, to: End, plan: Plan, half_close: bool) -> Outcome<Self> {
-        let pipe = net::pipe(libc::O_NONBLOCK)?;
-        let pump = Pump::new(plan);
-        let half_close = half_close && from.fd != to.fd;
-        Ok(Self { pump, from, to, pipe, flights: [None, None], half_close, finished: false })
+    pub(super) fn new(machine: &Machine, from: End, to: End, plan: Plan, half_close: bool) -> Self {
+        Self {
+            pump: Pump::new(plan),
+            from,
+            to,
+            pipe: None,
+            cached: moves::cached(machine),
+            flights: [None, None],
+            half_close: half_close && from.fd != to.fd,
+            finished: false,
+        }
     }
 
     pub(super) fn moved(&self) -> u64 {
@@ -68,10 +84,13 @@ impl Transfer {
     /// Does all that can be done without waiting; whether anything was.
     fn advance(&mut self, machine: &Machine) -> Outcome<bool> {
         let mut progress = self.collect(machine)?;
-        progress |= self.step(machine, Side::In)?;
+        progress |= match self.step_past(machine)? {
+            Some(progress) => progress,
+            None => self.step(machine, Side::In)?,
+        };
         progress |= self.step(machine, Side::Out)?;
-        if self.pump.wants_larger_pipe() {
-            self.pump.set_capacity(sys::set_pipe_size(self.pipe[1], LARGE_PIPE));
+        if let Some([_, writer]) = self.pipe.filter(|_| self.pump.wants_larger_pipe()) {
+            self.pump.set_capacity(calls::set_pipe_size(writer, LARGE_PIPE));
             progress = true;
         }
         if self.pump.is_done() && !self.finished {
@@ -84,7 +103,7 @@ impl Transfer {
     fn finish(&mut self, machine: &Machine) -> Outcome<()> {
         self.finished = true;
         let passes_on = self.half_close && self.pump.source_ended();
-        if passes_on && sys::is_socket(self.from.fd) && sys::is_socket(self.to.fd) {
+        if passes_on && self.from.kind.is_socket() && self.to.kind.is_socket() {
             machine.count_op();
             match net::shutdown(self.to.fd, libc::SHUT_WR) {
                 // The other side is gone already, or it is no connection.
@@ -105,11 +124,22 @@ impl Transfer {
                 Progress::Gone => -libc::ECANCELED,
                 Progress::Pending | Progress::TimedOut => continue,
             };
+            if let Flight::Watch(_, events) = flight {
+                if result >= 0 && result & wanted(events) == 0 {
+                    continue;
+                }
+                machine.abandon(flight.key());
+            }
             self.flights[side as usize] = None;
             progress = true;
             match flight {
-                Flight::Poll(_) if result < 0 => return Err(Raise::Errno(-result)),
-                Flight::Poll(_) => {}
+                Flight::Poll(..) | Flight::Watch(..) if result < 0 => {
+                    return Err(Raise::Errno(-result));
+                }
+                Flight::Poll(_, events) if result & wanted(events) == 0 => {
+                    self.watch(machine, side, events)?;
+                }
+                Flight::Poll(..) | Flight::Watch(..) => {}
                 Flight::Move(_) => self.report(machine, side, outcome_of(result))?,
             }
         }
@@ -126,12 +156,18 @@ impl Transfer {
             Side::Out => (self.pump.wants_out(), self.to),
         };
         let Some(len) = wanted else { return Ok(false) };
-        let (from, to) = match side {
-            Side::In => (self.from.fd, self.pipe[1]),
-            Side::Out => (self.pipe[0], self.to.fd),
+        let [reader, writer] = self.pipe()?;
+        let (from, to, direct) = match side {
+            // What is in memory goes past the pipe, where it can.
+            Side::In if self.may_go_past() => (end.fd, writer, None),
+            Side::In => {
+                let ready = moves::ready(&end, &mut self.cached, len.min(WINDOW));
+                (end.fd, writer, ready)
+            }
+            Side::Out => (reader, end.fd, end.kind.is_direct().then_some(len)),
         };
-        if end.direct {
-            let moved = sys::splice_now(from, to, len);
+        if let Some(len) = direct {
+            let moved = calls::splice_now(from, to, len, Next::Unknown);
             machine.count_op();
             let progress = moved.is_ok();
             self.report(machine, side, moved)?;
@@ -144,9 +180,64 @@ impl Transfer {
         Ok(false)
     }
 
+    fn pipe(&mut self) -> Outcome<[RawFd; 2]> {
+        if let Some(pipe) = self.pipe {
+            return Ok(pipe);
+        }
+        let pipe = *self.pipe.insert(net::pipe(libc::O_NONBLOCK)?);
+        if self.from.kind == Kind::File {
+            // Each move waits for a worker: the larger, the better.
+            self.pump.set_capacity(calls::set_pipe_size(pipe[1], LARGE_PIPE));
+        }
+        Ok(pipe)
+    }
+
+    /// Moves bytes of a file straight to a socket; whether there were any. `None`: that can't be
+    /// done at present.
+    fn step_past(&mut self, machine: &Machine) -> Outcome<Option<bool>> {
+        if !self.may_go_past() {
+            return Ok(None);
+        }
+        match self.flights {
+            [None, None] => {}
+            // Nothing goes into the pipe while the socket is waited for: it would have to go that way.
+            [None, Some(Flight::Poll(..) | Flight::Watch(..))] if self.pump.buffered() == 0 => {
+                return Ok(Some(false));
+            }
+            _ => return Ok(None),
+        }
+        let Some(len) = self.pump.wants_past() else { return Ok(None) };
+        let Some(len) = self.cached.ready(self.from.fd, len.min(WINDOW)) else { return Ok(None) };
+        machine.count_op();
+        match calls::send_file(self.from.fd, self.to.fd, len) {
+            Ok(bytes) => {
+                self.cached.moved(bytes);
+                self.pump.moved_past(bytes);
+            }
+            Err(libc::EAGAIN) => {
+                self.cached.forget();
+                self.poll(machine, Side::Out, self.to.fd, libc::POLLOUT)?;
+                return Ok(Some(false));
+            }
+            Err(libc::EINTR) => {}
+            // A file that has no pages, a socket that takes none.
+            Err(libc::EINVAL | libc::ENOSYS) => return Ok(None),
+            Err(errno) => return Err(Raise::Errno(errno)),
+        }
+        Ok(Some(true))
+    }
+
+    /// Whether it is a file that goes to a socket which never waits.
+    fn may_go_past(&self) -> bool {
+        self.from.kind == Kind::File && self.to.kind.is_socket() && self.to.kind.is_direct()
+    }
+
     fn report(&mut self, machine: &Machine, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
         match (side, moved) {
-            (Side::In, Ok(bytes)) => self.pump.moved_in(bytes),
+            (Side::In, Ok(bytes)) => {
+                self.cached.moved(bytes);
+                self.pump.moved_in(bytes);
+            }
             (Side::Out, Ok(bytes)) => self.pump.moved_out(bytes),
             (Side::In, Err(libc::EAGAIN)) => {
                 if self.pump.would_wait() {
@@ -166,44 +257,70 @@ impl Transfer {
         let op = Poll { fd, events: event_mask(events) };
         // SAFETY: the op points to nothing.
         let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
-        self.flights[side as usize] = Some(Flight::Poll(key));
+        self.flights[side as usize] = Some(Flight::Poll(key, events));
         Ok(())
     }
 
-    /// Ends what is in flight, waiting for moves: the pipe must not be closed under them.
-    pub(super) fn close(mut self, machine: &Machine) {
-        for flight in self.flights.iter_mut().filter_map(Option::take) {
-            let how = match flight {
-                Flight::Poll(_) => OnInterrupt::Abandon,
-                Flight::Move(_) => OnInterrupt::AwaitCancel,
-            };
-            machine.stop(flight.key(), how);
+    /// After a poll that was over for another reason: the peer of a socket sends no more, which
+    /// the kernel reports to each poll at once, and to a multishot one once.
+    fn watch(&mut self, machine: &Machine, side: Side, events: i16) -> Outcome<()> {
+        let fd = if side == Side::In { self.from.fd } else { self.to.fd };
+        let op = PollMultishot { fd, events: event_mask(events) };
+        // SAFETY: the op points to nothing.
+        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
+        self.flights[side as usize] = Some(Flight::Watch(key, events));
+        Ok(())
+    }
+
+    /// Ends what is in flight, waiting for moves: the pipe must not be closed under them. What
+    /// was taken from the source and is still in the pipe comes back as a String, but for a file:
+    /// that is set back. nil where there is nothing.
+    pub(super) fn close(&mut self, machine: &Machine) -> VALUE {
+        for side in [Side::In, Side::Out] {
+            match self.flights[side as usize].take() {
+                Some(Flight::Poll(key, _) | Flight::Watch(key, _)) => machine.abandon(key),
+                Some(Flight::Move(key)) => {
+                    let late = machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
+                    match (side, late) {
+                        (Side::In, Some(Ok(bytes))) => self.pump.moved_in(bytes),
+                        (Side::Out, Some(Ok(bytes))) => self.pump.moved_out(bytes),
+                        (_, Some(Err(_)) | None) => {}
+                    }
+                }
+                None => {}
+            }
         }
-        for fd in self.pipe {
+        let Some(pipe) = self.pipe.take() else { return NIL };
+        let left = match self.pump.buffered() {
+            0 => NIL,
+            left if self.from.rewind(left) => NIL,
+            left => moves::contents(pipe[0], left),
+        };
+        for fd in pipe {
             // Nobody else knows these descriptors.
             let _ = sys::close(fd);
         }
+        left
     }
 }
 
-fn outcome_of(result: i32) -> Result<usize, i32> {
-    usize::try_from(result).map_err(|_| -result)
-}
-
 /// Runs transfers side by side until all are done. The fiber parks when none can advance.
-pub(super) fn run(machine: &Machine, transfers: &mut [Transfer]) -> Outcome<()> {
+pub(super) fn run(
+    machine: &Machine,
+    transfers: &mut [Transfer],
+    mut tell: impl FnMut(&[Transfer]) -> Outcome<()>,
+) -> Outcome<()> {
     loop {
         let mut progress = false;
         for transfer in transfers.iter_mut() {
             progress |= transfer.advance(machine)?;
         }
+        tell(transfers)?;
         if transfers.iter().all(|transfer| transfer.finished) {
             return Ok(());
         }
         if progress {
-            if !machine.may_go_on() {
-                machine.snooze()?;
-            }
+            moves::take_turns(machine)?;
             continue;
         }
         if let Some(interruption) = machine.park_interruptible() {

@@ -337,6 +337,17 @@ pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
     Ok(Source::Lent { ptr: base.cast(), len, loan })
 }
 
+/// The bytes of a String of ours from `start` on, for writing them: nobody else changes it.
+/// Unwinds for a String that is locked; the callers own nothing.
+pub(crate) fn lend_range(string: VALUE, start: usize) -> (*const u8, Loan) {
+    // SAFETY: it is a String, and `start` is within it.
+    let ptr = unsafe {
+        rb_sys::rb_str_locktmp(string);
+        rb_sys::RSTRING_PTR(string).cast::<u8>().add(start)
+    };
+    (ptr, Loan { value: string, lock: Lock::String })
+}
+
 /// Locks an IO::Buffer; one that is locked already is somebody's who holds it for us (core locks
 /// the buffers that it passes to hooks).
 fn lock_buffer(buffer: VALUE) -> Outcome<Loan> {

@@ -180,6 +180,11 @@ pub(crate) struct Ssl {
     openssl: &'static OpenSsl,
 }
 
+/// Whether a value is an SSLSocket, be it connected or not.
+pub(crate) fn is_ssl_socket(value: VALUE) -> bool {
+    value::is_data(value) && ssl_type(value).is_ok()
+}
+
 impl Ssl {
     /// The connection in `socket`: TypeError for what is no SSLSocket, `UM::Error` for one that
     /// was not initialised.

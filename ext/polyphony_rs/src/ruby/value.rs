@@ -116,6 +116,12 @@ pub(crate) fn is_exception(value: VALUE) -> bool {
     kind_of(value, unsafe { rb_sys::rb_eException })
 }
 
+/// Whether an exception is an EOFError.
+pub(crate) fn is_eof(exception: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(exception, unsafe { rb_sys::rb_eEOFError })
+}
+
 /// Whether `value` is Exception or one of its subclasses.
 pub(crate) fn is_exception_class(value: VALUE) -> bool {
     // SAFETY: both are classes.
@@ -307,6 +313,31 @@ pub(crate) fn bytes_of(value: VALUE) -> Vec<u8> {
     debug_assert!(is_string(value));
     // SAFETY: it is a String, and nothing runs before they are copied.
     unsafe { bytes(value) }.to_vec()
+}
+
+/// Bytes of a String of ours; none for nil.
+pub(crate) fn string_len(string: VALUE) -> usize {
+    if string == NIL {
+        return 0;
+    }
+    // SAFETY: it is a String.
+    usize::try_from(unsafe { rb_sys::RSTRING_LEN(string) }).unwrap_or(0)
+}
+
+/// Empties a String of ours, keeping its room.
+pub(crate) fn clear(string: VALUE) -> Outcome<()> {
+    // SAFETY: under protect; no String is too short for 0 bytes.
+    protect(|| unsafe {
+        rb_sys::rb_str_modify(string);
+        rb_sys::rb_str_set_len(string, 0);
+        NIL
+    })
+    .map(drop)
+}
+
+/// A new String with some bytes of one of ours.
+pub(crate) fn substring(string_: VALUE, range: std::ops::Range<usize>) -> VALUE {
+    string(bytes_of(string_).get(range).unwrap_or_default())
 }
 
 /// A String's text; TypeError for anything else.

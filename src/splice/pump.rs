@@ -64,8 +64,22 @@ impl Pump {
             return None;
         }
         let room = (self.capacity - self.buffered).min(self.plan.chunk);
-        let left = self.plan.limit.map_or(u64::MAX, |limit| limit - self.read);
-        Some(room.min(usize::try_from(left).unwrap_or(usize::MAX)))
+        Some(room.min(self.left()))
+    }
+
+    /// Bytes that the limit leaves.
+    fn left(&self) -> usize {
+        let left = self.plan.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.read));
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// How many bytes may go past the pipe, as it is empty; `None`: none at present.
+    #[must_use]
+    pub fn wants_past(&self) -> Option<usize> {
+        if self.full || self.buffered > 0 {
+            return None;
+        }
+        Some(self.plan.chunk.min(self.left()))
     }
 
     /// How many bytes to move from the pipe to the destination; `None`: it is empty.
@@ -88,6 +102,12 @@ impl Pump {
         self.buffered = self.buffered.saturating_sub(bytes);
         self.moved += bytes as u64;
         self.stalled = false;
+    }
+
+    /// Bytes went past the pipe, from the source to the destination; 0 is the source's EOF.
+    pub fn moved_past(&mut self, bytes: usize) {
+        self.moved_in(bytes);
+        self.moved_out(bytes);
     }
 
     /// A move into the pipe would have to wait. True if it is the source that it waits for:
@@ -119,6 +139,12 @@ impl Pump {
     #[must_use]
     pub fn source_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Bytes that were taken from the source and have not reached the destination.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffered
     }
 
     /// Bytes that have reached the destination.
@@ -176,6 +202,23 @@ mod tests {
         assert_eq!(pump.wants_in(), None);
         pump.moved_out(1);
         assert!(pump.wants_in().is_some());
+    }
+
+    #[test]
+    fn what_goes_past_the_pipe_counts_both_ways_and_keeps_the_order() {
+        let mut pump = Pump::new(Plan { chunk: 1_000_000, limit: Some(1_500_000) });
+        assert_eq!(pump.wants_past(), Some(1_000_000));
+        pump.moved_past(1_000_000);
+        assert_eq!(
+            (pump.wants_past(), pump.moved(), pump.buffered()),
+            (Some(500_000), 1_000_000, 0)
+        );
+        pump.moved_in(10);
+        assert_eq!(pump.wants_past(), None, "what is in the pipe goes first");
+        pump.moved_out(10);
+        pump.moved_past(499_990);
+        assert!(pump.is_done());
+        assert_eq!(pump.wants_past(), None);
     }
 
     #[test]
