@@ -97,16 +97,13 @@ impl Exchange {
         };
     }
 
-    /// Forgets a body that other methods have read: at least all of a given length, and of a
-    /// chunked one whatever they have, as nobody knows where in it they are.
+    /// Notices what other methods have read of a body. One of a given length may be done with. Where
+    /// in a chunked one they are, nobody knows: no request can be found behind it.
     fn notice(&mut self, position: u64) {
-        let is_read = match &self.incoming {
-            Incoming::None => false,
-            Incoming::Until(end) => position >= *end,
-            Incoming::Chunked(chunks) => position != chunks.position,
-        };
-        if is_read {
-            self.incoming = Incoming::None;
+        match &self.incoming {
+            Incoming::Until(end) if position >= *end => self.incoming = Incoming::None,
+            Incoming::Chunked(chunks) if position != chunks.position => self.end(),
+            _ => {}
         }
     }
 
