@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# spec_batch.sh FOLDER RSPEC... FILES...: runs some spec files and leaves what they print in a file
+# of the folder. What fails is printed as well, in one piece.
+set -uo pipefail
+
+log=$(mktemp "$1/XXXXXX")
+shift
+if "$@" >"$log" 2>&1; then
+  grep -E '^[0-9]+ examples?, ' "$log"
+else
+  cat "$log"
+  exit 1
+fi
