@@ -13,7 +13,8 @@ RSpec.configure do |config|
   config.disable_monkey_patching!
   config.expect_with(:rspec) { |expectations| expectations.max_formatted_output_length = 2000 }
   config.mock_with(:rspec) { |mocks| mocks.verify_partial_doubles = true }
-  config.fail_if_no_examples = true
+  # bin/test runs a few files at a time, which may have none of a kind, and counts them all.
+  config.fail_if_no_examples = !ENV.key?("SPEC_BATCH")
   config.filter_run_when_matching :focus unless ENV["CI"]
   Kernel.srand config.seed
 

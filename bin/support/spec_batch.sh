@@ -5,7 +5,7 @@ set -uo pipefail
 
 log=$(mktemp "$1/XXXXXX")
 shift
-if "$@" >"$log" 2>&1; then
+if SPEC_BATCH=1 "$@" >"$log" 2>&1; then
   grep -E '^[0-9]+ examples?, ' "$log"
 else
   cat "$log"
