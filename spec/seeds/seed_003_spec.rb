@@ -35,10 +35,10 @@ RSpec.describe "the programs of the text on buffer management", time_limit: 60 d
     it "answers curl, several times on one connection" do
       serve(Seed003::HTTP_SERVER) do |port, program|
         url = "http://127.0.0.1:#{port}"
-        command = ["curl", "-sS", "-m", "10", "#{url}/one?a=b", "-d", "the body", "--next", "-sS", "#{url}/two"]
+        command = %W[curl -sS -m 10 #{url}/one?a=b -d body --next -sS #{url}/two]
         output, status = Open3.capture2e(*command)
         expect(status).to be_success, output
-        expect(output).to eq(%(POST /one?a=b "the body"\nGET /two nil\n)), program.report
+        expect(output).to eq(%(POST /one?a=b "body"\nGET /two nil\n)), program.report
       end
     end
 

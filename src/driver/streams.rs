@@ -58,6 +58,9 @@ pub(super) fn take_in<T>(
     if io_uring::cqueue::more(completion.flags) {
         return if stream.has_awaited() { ops.announce(key) } else { Todo::Nothing };
     }
+    // As a rule nothing comes any more, and what is unread may stay so until the binding's garbage
+    // is collected.
+    stream.release_sparse(buffers);
     let todo = ops.complete(key, completion);
     if stream.is_awaited() {
         return todo;

@@ -145,6 +145,8 @@ fn an_end_that_comes_while_nobody_waits_is_found() {
         feed.run_unawaited();
         assert!(feed.inlet.settle(&mut feed.it.driver));
         assert!(feed.stream().has_ended());
+        // What is left of an ended stream pins no buffer.
+        assert_eq!((feed.pending(), feed.it.driver.buffers().segments), (3, 0));
         assert_eq!((feed.read(), feed.it.driver.ops().live()), (b"foo".to_vec(), 0));
         assert_eq!(feed.it.seen.freed, [7]);
         assert_eq!(feed.close(), 0);
