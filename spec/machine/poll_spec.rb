@@ -38,6 +38,55 @@ RSpec.describe UM, "readiness" do
       expect(machine.join(fibers)).to eq([pollin] * 10)
     end
 
+    context "with a socket whose peer sends no more" do
+      let(:stop) { SpecSupport::MachineHelpers::Stop }
+      let(:ends) { socketpair.map { |fd| UNIXSocket.for_fd(fd).tap { |socket| socket.autoclose = false } } }
+      let(:one) { ends.first }
+      let(:two) { ends.last }
+
+      before do
+        two.close_write
+        one.setsockopt(:SOCKET, :SNDBUF, 4096)
+        nil until one.write_nonblock("x" * 65_536, exception: false) == :wait_writable
+      end
+
+      def make_room = (nil until two.read_nonblock(65_536, exception: false) == :wait_readable)
+
+      it "waits for room to write", :gc do
+        fiber = parked { machine.poll(one.fileno, pollout) }
+        snooze
+        expect(fiber.done?).to be_nil
+        make_room
+        expect(machine.join(fiber)).to eq(pollout)
+        expect(pending_after_a_turn).to eq(0)
+      end
+
+      it "gives POLLRDHUP to who asks for it" do
+        rdhup = 0x2000
+        expect(machine.poll(one.fileno, pollout | rdhup)).to eq(rdhup)
+      end
+
+      it "ends by a timeout" do
+        expect { machine.timeout(0.001, stop) { machine.poll(one.fileno, pollout) } }.to raise_error(stop)
+        expect(pending_after_a_turn).to eq(0)
+      end
+
+      it "ends by a scheduled exception or value" do
+        fibers = Array.new(2) { parked { machine.poll(one.fileno, pollout) } }
+        snooze
+        fibers.zip([stop.new, 7]) { |fiber, value| machine.schedule(fiber, value) }
+        expect(machine.join(fibers)).to match([be_a(stop), 7])
+        expect(pending_after_a_turn).to eq(0)
+      end
+
+      it "still tells a hang-up" do
+        fiber = parked { machine.poll(one.fileno, pollout) }
+        snooze
+        close(two.fileno)
+        expect(machine.join(fiber) & pollhup).to eq(pollhup)
+      end
+    end
+
     it "raises EBADF" do
       expect { machine.poll(-1, pollin) }.to raise_error(Errno::EBADF)
       expect(pending).to eq(0)

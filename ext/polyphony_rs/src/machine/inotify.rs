@@ -1,13 +1,12 @@
 //! inotify: events of files.
 
 use polyphony_core::inotify::{self, BUFFER_SIZE, Event};
-use polyphony_core::op::Poll;
 use rb_sys::VALUE;
 
 use super::files::fd_of;
-use super::{Machine, OnInterrupt, Waited, event_mask, ready_now};
+use super::{Machine, Watched, ready_now};
 use crate::errors::{Outcome, Raise, check, integer_or_errno};
-use crate::ruby::buffer::{self, Loan};
+use crate::ruby::buffer;
 use crate::ruby::method::{define, define_singleton, method};
 use crate::ruby::{NIL, value};
 
@@ -50,14 +49,10 @@ fn inotify_get_events(this: VALUE, fd: VALUE) -> Outcome {
             }
         }
         waited = true;
-        // SAFETY: the op points to nothing.
-        let key = unsafe {
-            machine.submit_anyway(Poll { fd, events: event_mask(libc::POLLIN) }, Loan::NONE)
-        }?;
-        match machine.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Done(result) => check(result).map(drop)?,
-            Waited::TimedOut => {}
-            Waited::Interrupted(interruption, _) => return interruption.conclude(),
+        match machine.wait_for_watch(machine.watch(fd, libc::POLLIN, None)?)? {
+            Watched::Result(result) => check(result).map(drop)?,
+            Watched::TimedOut => {}
+            Watched::Interrupted(interruption) => return interruption.conclude(),
         }
     }
 }

@@ -45,6 +45,7 @@ mod tcp;
 mod time;
 mod transfer;
 pub(crate) mod vectored;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -63,8 +64,10 @@ pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
 pub(crate) use park::Resume;
-pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, event_mask, ready_now, wanted};
+pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, ready_now};
 use runqueue::{Entry, Kind, Queues};
+use watch::event_mask;
+pub(crate) use watch::{Seen, Watch, Watched};
 
 /// What the machine knows about an op in flight.
 pub(crate) struct Waiter {

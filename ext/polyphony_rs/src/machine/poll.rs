@@ -3,15 +3,16 @@
 use std::os::fd::RawFd;
 
 use polyphony_core::net::poll_now;
-use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress};
+use polyphony_core::op::{OpKey, Poll, Progress};
 use rb_sys::VALUE;
 
 use super::files::fd_of;
-use super::{Interruption, Machine, OnInterrupt, Role, Waited};
+use super::watch::{Seen, Watch, Watched};
+use super::{Interruption, Machine, Role};
 use crate::errors::{Outcome, Raise, check, integer_or_errno};
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, method};
-use crate::ruby::value;
+use crate::ruby::{NIL, value};
 
 /// Events for which select reports a descriptor, by list.
 pub(crate) const READABLE: i16 = libc::POLLIN | libc::POLLHUP | libc::POLLERR;
@@ -35,47 +36,11 @@ impl Machine {
         events: i16,
         deadline: Option<u64>,
     ) -> Outcome<i32> {
-        // SAFETY: the op points to nothing.
-        let key =
-            unsafe { self.submit_anyway(Poll { fd, events: event_mask(events) }, Loan::NONE) }?;
-        if let Some(deadline) = deadline {
-            self.state().borrow_mut().driver.set_deadline(key, deadline);
+        match self.wait_for_watch(self.watch(fd, events, deadline)?)? {
+            Watched::Result(result) => check(result),
+            Watched::TimedOut => Ok(0),
+            Watched::Interrupted(interruption) => interruption.conclude().map(|_| 0),
         }
-        match self.wait_for(key, OnInterrupt::Abandon) {
-            Waited::Done(result) if check(result)? & wanted(events) == 0 => {
-                self.wait_for_change(fd, events, deadline)
-            }
-            Waited::Done(result) => check(result),
-            Waited::TimedOut => {
-                self.abandon(key);
-                Ok(0)
-            }
-            Waited::Interrupted(interruption, _) => interruption.conclude().map(|_| 0),
-        }
-    }
-
-    /// The kernel reports that the peer sends no more, asked for or not, and a poll for room to
-    /// write would always be over at once. A multishot one reports it once.
-    fn wait_for_change(&self, fd: RawFd, events: i16, deadline: Option<u64>) -> Outcome<i32> {
-        // SAFETY: the op points to nothing.
-        let key = unsafe {
-            self.submit_anyway(PollMultishot { fd, events: event_mask(events) }, Loan::NONE)
-        }?;
-        if let Some(deadline) = deadline {
-            self.state().borrow_mut().driver.set_deadline(key, deadline);
-        }
-        let outcome = loop {
-            match self.wait_for(key, OnInterrupt::Abandon) {
-                Waited::Done(result) if result >= 0 && result & wanted(events) == 0 => {}
-                Waited::Done(result) => break check(result),
-                Waited::TimedOut => break Ok(0),
-                Waited::Interrupted(interruption, _) => {
-                    break interruption.conclude().map(|_| 0);
-                }
-            }
-        };
-        self.abandon(key);
-        outcome
     }
 
     /// Waits until at least one descriptor is ready.
@@ -92,44 +57,35 @@ impl Machine {
             self.count_op();
             return Ok(Readiness::Ready(ready));
         }
-        let mut keys: Vec<OpKey> = Vec::with_capacity(interests.len());
+        let mut watches: Vec<Watch> = Vec::with_capacity(interests.len());
+        let abandon = |watches: &[Watch]| {
+            watches.iter().for_each(|watch| self.abandon(watch.key()));
+        };
         for (fd, events) in interests {
-            let op = Poll { fd: *fd, events: event_mask(*events) };
-            // SAFETY: the op points to nothing.
-            match unsafe { self.submit_anyway(op, Loan::NONE) } {
-                Ok(key) => keys.push(key),
+            match self.watch(*fd, *events, None) {
+                Ok(watch) => watches.push(watch),
                 Err(raise) => {
-                    keys.iter().for_each(|key| self.abandon(*key));
+                    abandon(&watches);
                     return Err(raise);
                 }
             }
         }
         let timer = deadline.map(|deadline| self.start_local("select", Some(deadline), Role::Wake));
-        let outcome = self.first_of(&mut keys, interests, timer);
-        keys.iter().copied().chain(timer).for_each(|key| self.abandon(key));
+        let outcome = self.first_of(&mut watches, timer);
+        abandon(&watches);
+        timer.into_iter().for_each(|timer| self.abandon(timer));
         outcome
     }
 
-    fn first_of(
-        &self,
-        keys: &mut [OpKey],
-        interests: &[(RawFd, i16)],
-        timer: Option<OpKey>,
-    ) -> Outcome<Readiness> {
+    fn first_of(&self, watches: &mut [Watch], timer: Option<OpKey>) -> Outcome<Readiness> {
         loop {
             if let Some(interruption) = self.park_interruptible() {
                 return Ok(Readiness::Interrupted(interruption));
             }
-            let mut ready = vec![0; keys.len()];
-            for ((key, interest), events) in keys.iter_mut().zip(interests).zip(&mut ready) {
-                let Progress::Result(completion, last) = self.take(*key) else { continue };
-                let came = check(completion.result)? & wanted(interest.1);
-                *events = i16::try_from(came).unwrap_or(i16::MAX);
-                if last && came == 0 {
-                    // See `wait_for_change`.
-                    let op = PollMultishot { fd: interest.0, events: event_mask(interest.1) };
-                    // SAFETY: the op points to nothing.
-                    *key = unsafe { self.submit_anyway(op, Loan::NONE) }?;
+            let mut ready = vec![0; watches.len()];
+            for (watch, events) in watches.iter_mut().zip(&mut ready) {
+                if let Seen::Result(result) = watch.take(self)? {
+                    *events = i16::try_from(check(result)?).unwrap_or(i16::MAX);
                 }
             }
             if ready.iter().any(|events| *events != 0) {
@@ -141,16 +97,6 @@ impl Machine {
             }
         }
     }
-}
-
-/// The bits of a poll's result that mean something to who asked for `events`.
-pub(crate) fn wanted(events: i16) -> i32 {
-    i32::from(events | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL)
-}
-
-/// Events of poll(2) as a poll op takes them.
-pub(crate) fn event_mask(events: i16) -> u32 {
-    u32::from(events as u16)
 }
 
 /// Events that are there now, by position; EBADF where a descriptor is none.
@@ -169,13 +115,14 @@ pub(crate) fn ready_now(interests: &[(RawFd, i16)]) -> Outcome<Vec<i16>> {
 /// `poll(fd, mask)`: the events that are there.
 fn poll(this: VALUE, fd: VALUE, mask: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
-    let events = value::int32(mask, "mask")? as u32;
+    let op = Poll { fd: fd_of(fd)?, events: value::int32(mask, "mask")? as u32 };
     // SAFETY: the op points to nothing.
-    let key = unsafe { machine.submit(Poll { fd: fd_of(fd)?, events }, Loan::NONE) }?;
-    let always = u32::from((libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u16);
-    machine.conclude(key, OnInterrupt::Abandon, |result| {
-        integer_or_errno(if result < 0 { result } else { result & (events | always) as i32 })
-    })
+    let key = unsafe { machine.submit(op, Loan::NONE) }?;
+    match machine.wait_for_watch(Watch::of(key, op))? {
+        Watched::Result(result) => integer_or_errno(result),
+        Watched::TimedOut => Ok(NIL),
+        Watched::Interrupted(interruption) => interruption.conclude(),
+    }
 }
 
 /// `select(readable, writable, exceptional)`: the descriptors that are ready.

@@ -4,13 +4,12 @@
 //! and in a thread that has neither a scheduler nor a machine: no fiber of ours can starve there.
 //! Either way a wait ends by the IO's own timeout, and when another fiber closes the IO.
 
-use polyphony_core::op::{OpKey, Poll, Progress};
+use polyphony_core::op::{OpKey, Progress};
 use rb_sys::VALUE;
 
 use crate::clock;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{Interruption, Machine, OnInterrupt, event_mask};
-use crate::ruby::buffer::Loan;
+use crate::machine::{Interruption, Machine, OnInterrupt};
 use crate::ruby::{fiber, io};
 use crate::scheduler;
 
@@ -54,13 +53,16 @@ impl Host {
     /// Waits until an IO is ready for one of the events of poll(2).
     pub(super) fn wait(self, io: VALUE, events: i16) -> Outcome<()> {
         let Self::Machine(machine) = self else { return io::wait(io, events) };
-        let op = Poll { fd: io::descriptor(io)?, events: event_mask(events) };
-        // SAFETY: the op points to nothing.
-        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
-        match result_of(machine, io, key, OnInterrupt::Abandon) {
-            Ok(result @ ..0) => Err(Raise::Errno(-result)),
-            Ok(_) => Ok(()),
-            Err((raise, _)) => Err(raise),
+        let mut watch = machine.watch(io::descriptor(io)?, events, None)?;
+        loop {
+            match result_of(machine, io, watch.key(), OnInterrupt::Abandon) {
+                Ok(result) => match watch.heed(machine, result)? {
+                    Some(result @ ..0) => return Err(Raise::Errno(-result)),
+                    Some(_) => return Ok(()),
+                    None => {}
+                },
+                Err((raise, _)) => return Err(raise),
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress, Splice};
+use polyphony_core::op::{OpKey, Progress, Splice};
 use polyphony_core::splice::calls::{self, Kind, Next};
 use polyphony_core::splice::{Cached, LARGE_PIPE, Plan, Pump, WINDOW};
 use polyphony_core::{net, sys};
@@ -14,28 +14,18 @@ use rb_sys::VALUE;
 
 use super::ends::End;
 use super::moves::{self, outcome_of};
-use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, OnInterrupt, event_mask, op_len, wanted};
+use crate::errors::{Outcome, Raise, check};
+use crate::machine::{Machine, OnInterrupt, Seen, Watch, op_len};
 use crate::ruby::NIL;
 use crate::ruby::buffer::Loan;
 
 /// What an op in flight stands for.
 #[derive(Clone, Copy)]
 enum Flight {
-    /// Waiting until the end is ready for such events.
-    Poll(OpKey, i16),
-    /// The same, where the kernel also reports what nobody has asked for: only what changes.
-    Watch(OpKey, i16),
+    /// Waiting until the end is ready.
+    Poll(Watch),
     /// Moving bytes.
     Move(OpKey),
-}
-
-impl Flight {
-    fn key(self) -> OpKey {
-        match self {
-            Self::Poll(key, _) | Self::Watch(key, _) | Self::Move(key) => key,
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,29 +108,22 @@ impl Transfer {
     fn collect(&mut self, machine: &Machine) -> Outcome<bool> {
         let mut progress = false;
         for side in [Side::In, Side::Out] {
-            let Some(flight) = self.flights[side as usize] else { continue };
-            let result = match machine.take(flight.key()) {
-                Progress::Result(completion, _) => completion.result,
-                Progress::Gone => -libc::ECANCELED,
-                Progress::Pending | Progress::TimedOut => continue,
+            let result = match &mut self.flights[side as usize] {
+                Some(Flight::Poll(watch)) => match watch.take(machine)? {
+                    Seen::Result(result) => check(result).map(|_| None)?,
+                    Seen::Nothing | Seen::TimedOut => continue,
+                },
+                Some(Flight::Move(key)) => match machine.take(*key) {
+                    Progress::Result(completion, _) => Some(completion.result),
+                    Progress::Gone => Some(-libc::ECANCELED),
+                    Progress::Pending | Progress::TimedOut => continue,
+                },
+                None => continue,
             };
-            if let Flight::Watch(_, events) = flight {
-                if result >= 0 && result & wanted(events) == 0 {
-                    continue;
-                }
-                machine.abandon(flight.key());
-            }
             self.flights[side as usize] = None;
             progress = true;
-            match flight {
-                Flight::Poll(..) | Flight::Watch(..) if result < 0 => {
-                    return Err(Raise::Errno(-result));
-                }
-                Flight::Poll(_, events) if result & wanted(events) == 0 => {
-                    self.watch(machine, side, events)?;
-                }
-                Flight::Poll(..) | Flight::Watch(..) => {}
-                Flight::Move(_) => self.report(machine, side, outcome_of(result))?,
+            if let Some(moved) = result {
+                self.report(machine, side, outcome_of(moved))?;
             }
         }
         Ok(progress)
@@ -201,7 +184,7 @@ impl Transfer {
         match self.flights {
             [None, None] => {}
             // Nothing goes into the pipe while the socket is waited for: it would have to go that way.
-            [None, Some(Flight::Poll(..) | Flight::Watch(..))] if self.pump.buffered() == 0 => {
+            [None, Some(Flight::Poll(_))] if self.pump.buffered() == 0 => {
                 return Ok(Some(false));
             }
             _ => return Ok(None),
@@ -254,21 +237,7 @@ impl Transfer {
     }
 
     fn poll(&mut self, machine: &Machine, side: Side, fd: RawFd, events: i16) -> Outcome<()> {
-        let op = Poll { fd, events: event_mask(events) };
-        // SAFETY: the op points to nothing.
-        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
-        self.flights[side as usize] = Some(Flight::Poll(key, events));
-        Ok(())
-    }
-
-    /// After a poll that was over for another reason: the peer of a socket sends no more, which
-    /// the kernel reports to each poll at once, and to a multishot one once.
-    fn watch(&mut self, machine: &Machine, side: Side, events: i16) -> Outcome<()> {
-        let fd = if side == Side::In { self.from.fd } else { self.to.fd };
-        let op = PollMultishot { fd, events: event_mask(events) };
-        // SAFETY: the op points to nothing.
-        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
-        self.flights[side as usize] = Some(Flight::Watch(key, events));
+        self.flights[side as usize] = Some(Flight::Poll(machine.watch(fd, events, None)?));
         Ok(())
     }
 
@@ -278,7 +247,7 @@ impl Transfer {
     pub(super) fn close(&mut self, machine: &Machine) -> VALUE {
         for side in [Side::In, Side::Out] {
             match self.flights[side as usize].take() {
-                Some(Flight::Poll(key, _) | Flight::Watch(key, _)) => machine.abandon(key),
+                Some(Flight::Poll(watch)) => machine.abandon(watch.key()),
                 Some(Flight::Move(key)) => {
                     let late = machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
                     match (side, late) {
