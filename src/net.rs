@@ -167,7 +167,19 @@ pub fn getsockopt(fd: RawFd, level: i32, option: i32) -> Result<i32, i32> {
 /// Whether connections can be accepted from a socket: it listens, and was not shut down.
 #[must_use]
 pub fn is_listening(fd: RawFd) -> bool {
-    getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1)
+    // One of the Unix family still says that it listens when it was shut down.
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1) && !is_shut_down(fd)
+}
+
+fn is_shut_down(fd: RawFd) -> bool {
+    let mut fds = [libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 }];
+    poll_now(&mut fds).is_ok() && fds[0].revents & libc::POLLRDHUP != 0
+}
+
+/// Whether a socket is of the Unix family.
+#[must_use]
+pub fn is_unix(fd: RawFd) -> bool {
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_UNIX)
 }
 
 /// Sets an option that is a number.

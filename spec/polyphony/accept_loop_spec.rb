@@ -136,6 +136,15 @@ RSpec.describe "accept_loop", :polyphony do
     expect(serving.await).to be_nil
   end
 
+  it "returns nil when a UNIXServer is shut down" do
+    with_unix_server do |unix, path|
+      serving = greeting(unix)
+      expect(answer(UNIXSocket.new(path))).to eq("welcome")
+      unix.shutdown
+      expect(interrupt_after(5) { serving.await }).to be_nil
+    end
+  end
+
   it "ends when the server is closed by another fiber" do
     serving = greeting(server)
     answer(connect)

@@ -42,7 +42,7 @@ pub use memory::OpMemory;
 pub use open::Open;
 pub use pass_fd::{ReceiveFd, Received, SendFd};
 pub use pieces::Pieces;
-pub use poll::{Poll, PollMultishot};
+pub use poll::{Poll, PollMultishot, PollShutdown};
 pub use read::Read;
 pub use read_multishot::ReadMultishot;
 pub use recv::Recv;

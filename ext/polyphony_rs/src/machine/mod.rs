@@ -8,6 +8,7 @@
 //!   hold it, and write the eventfd if the owner is waiting without it.
 //! * Only the owner's thread, in the process that made the machine, touches the ring.
 
+mod accept;
 mod async_op;
 mod conclude;
 mod create;
@@ -389,6 +390,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     typed::keep(class);
     registry::init();
     create::init(class, thread_class);
+    accept::init(class);
     async_op::init(class);
     detached::init(class);
     fibers::init(class);

@@ -1,18 +1,16 @@
-//! Sockets: making, connecting, accepting, sending, receiving.
+//! Sockets: making, connecting, sending, receiving.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 
 use polyphony_core::net::{self, SockAddr};
-use polyphony_core::op::{Accept, AcceptMultishot, Completion, Connect, Recv, Send};
+use polyphony_core::op::{Connect, Recv, Send};
 use rb_sys::VALUE;
 
-use super::each::Strays;
 use super::files::{MAX_LEN, fd_of, length, op_len, optional_length};
 use super::hosts::port_of;
-use super::queue::Queue;
 use super::{Machine, OnInterrupt};
-use crate::errors::{Outcome, check, integer_or_errno};
+use crate::errors::{Outcome, integer_or_errno};
 use crate::ruby::buffer::{self, Loan};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{NIL, value};
@@ -79,61 +77,6 @@ fn connect(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {
     machine.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
 }
 
-fn accept(this: VALUE, fd: VALUE) -> Outcome {
-    let machine = Machine::of(this)?;
-    let op = Accept { fd: fd_of(fd)?, flags: 0 };
-    // SAFETY: the op points to nothing.
-    let key = unsafe { machine.submit(op, Loan::NONE) }?;
-    machine.conclude(key, OnInterrupt::Abandon, integer_or_errno)
-}
-
-/// Yields each connection's descriptor until the socket is shut down.
-fn accept_each(this: VALUE, fd: VALUE) -> Outcome {
-    let machine = Machine::of(this)?;
-    let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
-    value::check_block()?;
-    let each = |fd| value::yield_to_block(value::integer(i64::from(fd)));
-    machine.accept_each(op, Strays::GoOn, each)
-}
-
-/// Pushes each connection's descriptor to a queue until the socket is shut down.
-fn accept_into_queue(this: VALUE, fd: VALUE, queue: VALUE) -> Outcome {
-    let machine = Machine::of(this)?;
-    let op = AcceptMultishot { fd: fd_of(fd)?, flags: 0 };
-    let queue = Queue::to_change(queue)?;
-    let each = |fd| {
-        queue.push(value::integer(i64::from(fd)));
-        Ok(NIL)
-    };
-    machine.accept_each(op, Strays::GoOn, each)
-}
-
-impl Machine {
-    /// Calls `each` with each connection's descriptor until the socket is shut down. EINVAL for one
-    /// that doesn't listen to begin with.
-    pub(crate) fn accept_each(
-        &self,
-        op: AcceptMultishot,
-        strays: Strays,
-        mut each: impl FnMut(i32) -> Outcome,
-    ) -> Outcome {
-        // The kernel's answer is the same for both, and a TCP socket has forgotten afterwards that
-        // it ever listened. What is no socket has an error of its own.
-        let mut listens = net::is_listening(op.fd);
-        let mut each = |Completion { result, .. }| match result {
-            result if result == -libc::EINVAL && listens => Ok(ControlFlow::Break(())),
-            result => {
-                let connection = check(result)?;
-                listens = true;
-                each(connection).map(|_| ControlFlow::Continue(()))
-            }
-        };
-        // SAFETY: the op points to nothing. Connections that were accepted and not handed out are
-        // closed.
-        self.until_done(op.fd, || unsafe { self.each_result(op, Loan::NONE, strays, &mut each) })
-    }
-}
-
 /// `recv(fd, buffer, maxlen, flags)`
 fn recv(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(3, 4)?;
@@ -194,9 +137,6 @@ pub(super) fn init(class: VALUE) {
     define(class, c"listen", method!(listen, 2));
     define(class, c"shutdown", method!(shutdown, 2));
     define(class, c"connect", method!(connect, 3));
-    define(class, c"accept", method!(accept, 1));
-    define(class, c"accept_each", method!(accept_each, 1));
-    define(class, c"accept_into_queue", method!(accept_into_queue, 2));
     define(class, c"recv", method!(recv, -1));
     define(class, c"send", method!(send, -1));
     define_singleton(class, c"pipe", method!(pipe, 0));
