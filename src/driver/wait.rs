@@ -34,6 +34,22 @@ impl<T> Driver<T> {
         Ok(self.ring.prepare_wait())
     }
 
+    /// Has completions wake the owner as other threads do, for one that polls its waker and never
+    /// waits on the ring.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn announce(&self) -> io::Result<()> {
+        self.waker.as_ref().map_or(Ok(()), |waker| self.ring.signal(Some(waker)))
+    }
+
+    /// What woke the owner is looked at next.
+    pub fn forget_wakes(&self) {
+        if let Some(waker) = &self.waker {
+            waker.reset();
+        }
+    }
+
     /// Starts a thread that waits for completions beside the owner, unless there is one.
     ///
     /// # Errors

@@ -61,13 +61,18 @@ impl Machine {
             handling: Cell::new(Handling::No),
             test_mode: Cell::new(false),
             wake_fd,
+            bell: Cell::new(NIL),
         })
     }
 
     /// A machine as a Ruby object.
     pub(crate) fn create() -> Outcome {
         let config = RingConfig { entries: DEFAULT_ENTRIES, ..RingConfig::default() };
-        let machine = Self::new(&config, DEFAULT_ENTRIES)?;
+        Self::with_config(&config, DEFAULT_ENTRIES)
+    }
+
+    pub(super) fn with_config(config: &RingConfig, size: u32) -> Outcome {
+        let machine = Self::new(config, size)?;
         let object = typed::wrap(CLASS.load(Ordering::Relaxed), machine);
         Self::register(object)
     }

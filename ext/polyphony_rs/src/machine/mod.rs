@@ -16,6 +16,7 @@ mod detached;
 mod each;
 mod fibers;
 mod files;
+mod guest;
 mod hosts;
 mod incoming;
 mod inotify;
@@ -171,6 +172,9 @@ pub(crate) struct Machine {
     test_mode: Cell<bool>,
     /// Cached, as the sink of other threads' wakes.
     wake_fd: RawFd,
+    /// The same as an IO, for a scheduler that waits in the machine's place; nil where it waits
+    /// itself.
+    bell: Cell<VALUE>,
 }
 
 static TYPE: DataType<Machine> = DataType::new();
@@ -187,6 +191,7 @@ impl Typed for Machine {
         typed::mark(self.forker.get());
         typed::mark(self.root.get());
         typed::mark(self.idle_watcher.get());
+        typed::mark(self.bell.get());
         if let Some((fiber, resume)) = self.resumed.get() {
             typed::mark(fiber);
             resume.mark();

@@ -220,6 +220,9 @@ impl Machine {
     /// Waits for a completion or the nearest deadline, letting other threads run. Whether the
     /// caller should look at its ops, as a signal handler has run that may have taken its turn.
     fn wait(&self, me: VALUE) -> Outcome<bool> {
+        if self.is_guest() {
+            return self.wait_for_bell().map(|()| false);
+        }
         let (wait, timeout) = {
             let state = &mut *self.state.borrow_mut();
             // Scheduled from another thread meanwhile.

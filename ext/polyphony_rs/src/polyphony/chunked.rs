@@ -40,9 +40,12 @@ struct Transfer<'a> {
 /// payload. Heads and ends of chunks are counted in none of the figures.
 fn http1_splice_chunked(_class: VALUE, args: Args) -> Outcome {
     let args = args.expect(3, 3)?;
-    let machine = moves::machine()?;
     let max = moves::positive(args.get(2), "chunk size")?;
     let (from, to) = (End::source(args.get(0))?, End::destination(args.get(1))?);
+    moves::with_machine(|machine| run(machine, from, to, max))
+}
+
+fn run(machine: &Machine, from: End, to: End, max: usize) -> Outcome {
     let mut transfer = Transfer::new(machine, from, to, max)?;
     let mut meter = Meter::new();
     let outcome = transfer.run(&mut meter);

@@ -12,7 +12,8 @@ use super::ends::End;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::Loan;
-use crate::ruby::value;
+use crate::ruby::{fiber, value};
+use crate::scheduler;
 
 /// What a move came to.
 pub(super) struct Moved {
@@ -113,7 +114,7 @@ pub(super) fn splice(
                 }
                 // Both are, and it still would wait: only the kernel knows for what.
                 if !std::mem::take(&mut direct) {
-                    machine.snooze()?;
+                    let_others_run(machine)?;
                 }
                 continue;
             }
@@ -139,10 +140,15 @@ pub(super) fn contents(reader: RawFd, len: usize) -> VALUE {
 
 /// After work that needed no wait: lets the others run when it is their turn.
 pub(super) fn take_turns(machine: &Machine) -> Outcome<()> {
-    if !machine.may_go_on() {
-        machine.snooze()?;
+    if machine.may_go_on() { Ok(()) } else { let_others_run(machine) }
+}
+
+/// Gives the other fibers a turn.
+pub(super) fn let_others_run(machine: &Machine) -> Outcome<()> {
+    if machine.is_guest() {
+        return machine.let_scheduler_run();
     }
-    Ok(())
+    machine.snooze().map(drop)
 }
 
 /// A length as the pumps take it.
@@ -150,9 +156,13 @@ pub(super) fn as_len(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
-/// The machine of the running fiber.
-pub(super) fn machine() -> Outcome<&'static Machine> {
-    Machine::of(super::current_machine()?)
+/// Makes a transfer with the running fiber's machine; under another scheduler than ours with one
+/// that lets the scheduler wait.
+pub(super) fn with_machine(transfer: impl FnOnce(&'static Machine) -> Outcome) -> Outcome {
+    if Machine::of_fiber(fiber::current()).is_none() && scheduler::is_foreign()? {
+        return Machine::with_guest(transfer);
+    }
+    transfer(Machine::of(super::current_machine()?)?)
 }
 
 /// Raises a move's errno, or what it was interrupted with.

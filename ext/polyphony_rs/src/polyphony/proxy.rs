@@ -15,7 +15,6 @@ use crate::ruby::value;
 /// `Polyphony.proxy(a, b)`: until both have ended, each EOF passed on: `[bytes_there,
 /// bytes_back]`.
 fn proxy(_module: VALUE, a: VALUE, b: VALUE) -> Outcome {
-    let machine = moves::machine()?;
     let there = (End::source(a)?, End::destination(b)?);
     let back = (End::source(b)?, End::destination(a)?);
     if there.0.has_methods() || there.1.has_methods() {
@@ -23,8 +22,12 @@ fn proxy(_module: VALUE, a: VALUE, b: VALUE) -> Outcome {
             "an SSLSocket can't be spliced: copy each way by IO.double_splice, in two fibers",
         ));
     }
+    moves::with_machine(|machine| counted(machine, [there, back]))
+}
+
+fn counted(machine: &Machine, ways: [(End, End); 2]) -> Outcome {
     let mut meters = [Meter::silent(), Meter::silent()];
-    let outcome = both(machine, [there, back], &mut meters);
+    let outcome = both(machine, ways, &mut meters);
     let totals = value::array_of(&meters.map(|meter| count(meter.moved)));
     match outcome {
         Ok(()) => Ok(totals),

@@ -20,13 +20,12 @@ const DEFAULT_CHUNK: usize = 1024 * 1024;
 /// `-len` bytes; without it, to EOF.
 fn splice(_class: VALUE, args: Args) -> Outcome {
     let args = args.expect(2, 3)?;
-    let machine = moves::machine()?;
     let len = match args.get(2) {
         NIL => None,
         given => Some(value::int64(given, "length")?),
     };
     let (from, to) = (End::source(args.get(0))?, End::destination(args.get(1))?);
-    match len {
+    moves::with_machine(|machine| match len {
         Some(0) => Ok(value::integer(0)),
         Some(len @ 1..) => once(machine, from, to, moves::as_len(len.unsigned_abs())),
         Some(len) => {
@@ -37,7 +36,7 @@ fn splice(_class: VALUE, args: Args) -> Outcome {
             let plan = Plan { chunk: DEFAULT_CHUNK, limit: None };
             transfer::run(machine, (from, to), plan, false)
         }
-    }
+    })
 }
 
 /// One move.
@@ -87,7 +86,6 @@ fn double_splice(_class: VALUE, args: Args) -> Outcome {
     }
     let half_close =
         keywords.is_none_or(|keywords| value::lookup(keywords, c"half_close") != FALSE);
-    let machine = moves::machine()?;
     let len = match args.get(2) {
         NIL => None,
         given => Some(value::int64(given, "length")?),
@@ -98,7 +96,7 @@ fn double_splice(_class: VALUE, args: Args) -> Outcome {
         _ => usize::MAX,
     };
     let plan = Plan { chunk, limit: len.and_then(|len| u64::try_from(len).ok()) };
-    transfer::run(machine, (from, to), plan, half_close)
+    moves::with_machine(|machine| transfer::run(machine, (from, to), plan, half_close))
 }
 
 pub(super) fn init(io: VALUE) {

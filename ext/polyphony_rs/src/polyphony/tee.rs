@@ -13,13 +13,16 @@ use crate::ruby::{NIL, io, value};
 
 /// `IO.tee(src, dest, len)`: bytes copied, at most `len`; 0 at EOF.
 fn tee(_class: VALUE, src: VALUE, dest: VALUE, len: VALUE) -> Outcome {
-    let machine = moves::machine()?;
     let len = moves::positive(len, "length")?;
     let (from, to) = (End::source(src)?, End::destination(dest)?);
     if !from.is_pipe() || !to.is_pipe() {
         return Err(Raise::Errno(libc::EINVAL));
     }
-    if let Some(copied) = read_ahead(machine, &from, &to, len)? {
+    moves::with_machine(|machine| copied(machine, &from, &to, len))
+}
+
+fn copied(machine: &Machine, from: &End, to: &End, len: usize) -> Outcome {
+    if let Some(copied) = read_ahead(machine, from, to, len)? {
         return Ok(count(copied));
     }
     loop {
@@ -29,7 +32,7 @@ fn tee(_class: VALUE, src: VALUE, dest: VALUE, len: VALUE) -> Outcome {
             Err(libc::EAGAIN) => {
                 if !moves::wait_for_either(machine, from.fd, to.fd)? {
                     // Out of slots though not of bytes: its reader has to run.
-                    machine.snooze()?;
+                    moves::let_others_run(machine)?;
                 }
             }
             Err(libc::EINTR) => {}
