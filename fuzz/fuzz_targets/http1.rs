@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use polyphony_core::proto::http1::{
-    Body, Chunked, Header, HeadEnd, MAX_HEADERS, Refusal, Request, Step, slots,
+    Body, Chunked, HeadEnd, Header, MAX_HEADERS, Refusal, Request, Step, slots,
 };
 
 // Small ones, so that they are met.

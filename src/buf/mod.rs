@@ -3,8 +3,8 @@
 //! A buffer goes round: free, given to the kernel, filled (as a row of [`Segment`]s, one per
 //! completion), and free again once the kernel has left it and every segment was released.
 //!
-//! [`Ledger`](ledger::Ledger) knows where each buffer is and decides how many the kernel gets; it
-//! touches no memory. [`BufRing`](ring::BufRing) is the queue in which the kernel finds them.
+//! `Ledger` knows where each buffer is and decides how many the kernel gets; it
+//! touches no memory. `BufRing` is the queue in which the kernel finds them.
 //! [`Pool`] puts the two together with the memory itself.
 
 mod ledger;
