@@ -190,12 +190,6 @@ fn parse_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The size of a file; `None` for what is no descriptor.
-#[must_use]
-pub fn file_size(fd: RawFd) -> Option<u64> {
-    stat(fd).and_then(|stat| u64::try_from(stat.st_size).ok())
-}
-
 /// Whether the byte at a file's position can be read without waiting for its disk.
 #[must_use]
 pub fn can_read_now(fd: RawFd, position: u64) -> bool {

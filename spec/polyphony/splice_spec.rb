@@ -217,6 +217,26 @@ RSpec.describe "IO.splice", :polyphony do
     end
   end
 
+  # What one move has seen of a file's pages is for the next one from there only.
+  it "moves what is there, whatever happens to the files between two moves" do
+    reader, writer = IO.pipe
+    one = temporary_file("a" * 100_000)
+    two = temporary_file("b" * 10)
+    moved = lambda do |file, len|
+      IO.splice(file, writer, len).then { |count| count.zero? ? "" : reader.readpartial(count) }
+    end
+    expect([moved.call(one, 3), moved.call(two, 3), moved.call(one, 3)]).to eq(%w[aaa bbb aaa])
+    File.write(one.path, "new")
+    expect(moved.call(one, 3)).to eq("")
+    File.write(one.path, "newest")
+    one.rewind
+    expect([moved.call(one, 3), moved.call(one, 100), moved.call(one, 3)]).to eq(["new", "est", ""])
+    File.write(one.path, "!", mode: "a")
+    expect(moved.call(one, 3)).to eq("!")
+    one.reopen(two.path)
+    expect(moved.call(one, 4)).to eq("bbbb")
+  end
+
   it "takes what converts to an IO, and doesn't close it" do
     Tempfile.create do |file|
       file.write("abc")

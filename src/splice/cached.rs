@@ -41,26 +41,51 @@ pub fn has_cachestat() -> bool {
     cachestat(-1, &Range { offset: 0, len: 0 }).err() == Some(libc::EBADF)
 }
 
+/// How long what was seen is good for another transfer, in nanoseconds: pages may leave again.
+const GOOD_FOR: u64 = 10_000_000;
+
+/// Where a file stands: which one, not by which descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    device: u64,
+    inode: u64,
+    position: u64,
+}
+
+/// What a transfer leaves to the next one from the same place of the same file.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    place: Place,
+    seen: usize,
+    /// The time of the look, in nanoseconds.
+    at: u64,
+}
+
 /// What is known of a file's bytes from its position on.
 #[derive(Clone, Copy, Debug)]
 pub struct Cached {
     can_ask: bool,
+    now: u64,
+    earlier: Option<Sighting>,
     /// Bytes that were seen in memory and have not been moved since.
     seen: usize,
+    /// Where they begin, and when they were seen.
+    place: Option<(Place, u64)>,
 }
 
 impl Cached {
-    /// Nothing is known yet. Without `can_ask` ([`has_cachestat`]) nothing ever is.
+    /// Nothing is known yet but what an earlier transfer has left. Without `can_ask`
+    /// ([`has_cachestat`]) nothing ever is. `now` is in nanoseconds.
     #[must_use]
-    pub fn new(can_ask: bool) -> Self {
-        Self { can_ask, seen: 0 }
+    pub fn new(can_ask: bool, earlier: Option<Sighting>, now: u64) -> Self {
+        Self { can_ask, now, earlier, seen: 0, place: None }
     }
 
     /// How many of the next `len` bytes can be moved without waiting for the disk: some, or `None`
     /// where that isn't sure. At the file's end `len`, as there is nothing to wait for.
     pub fn ready(&mut self, fd: RawFd, len: usize) -> Option<usize> {
         if self.seen == 0 && self.can_ask {
-            self.seen = look(fd, len.min(WINDOW))?;
+            self.look(fd, len.min(WINDOW))?;
         }
         (self.seen > 0).then_some(self.seen.min(len))
     }
@@ -68,30 +93,65 @@ impl Cached {
     /// So many bytes were moved.
     pub fn moved(&mut self, bytes: usize) {
         self.seen = self.seen.saturating_sub(bytes);
+        match &mut self.place {
+            Some((place, _)) if bytes > 0 => place.position += bytes as u64,
+            // The end: what comes there later was not seen.
+            _ => self.forget(),
+        }
     }
 
     /// Time has passed: pages may have left.
     pub fn forget(&mut self) {
         self.seen = 0;
+        self.place = None;
+    }
+
+    /// What the next transfer may start from.
+    #[must_use]
+    pub fn sighting(&self) -> Option<Sighting> {
+        let (place, at) = self.place.filter(|_| self.seen > 0)?;
+        Some(Sighting { place, seen: self.seen, at })
+    }
+
+    /// Sees a window of bytes, or `len` of them where the window isn't all in memory.
+    fn look(&mut self, fd: RawFd, len: usize) -> Option<()> {
+        let (place, left) = place_of(fd)?;
+        let good = |earlier: &Sighting| {
+            earlier.place == place && self.now.saturating_sub(earlier.at) < GOOD_FOR
+        };
+        let (seen, at) = match self.earlier.take().filter(good) {
+            Some(Sighting { seen, at, .. }) => (seen, at),
+            None if left == 0 => (len, self.now),
+            None => {
+                let sees = |len: &usize| is_in_memory(fd, place.position, *len);
+                let [window, len] = [WINDOW, len].map(|len| len.min(left));
+                (Some(window).filter(sees).or_else(|| Some(len).filter(sees))?, self.now)
+            }
+        };
+        self.seen = seen;
+        self.place = Some((place, at));
+        Some(())
     }
 }
 
-/// `len` or the bytes up to the file's end, if they are all in memory.
-fn look(fd: RawFd, len: usize) -> Option<usize> {
-    let size = sys::file_size(fd)?;
+/// Where a file stands, and how many bytes are left from there on.
+fn place_of(fd: RawFd) -> Option<(Place, usize)> {
+    let stat = sys::stat(fd)?;
     // SAFETY: no pointers.
     let position = u64::try_from(unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) }).ok()?;
+    let size = u64::try_from(stat.st_size).ok()?;
     let left = usize::try_from(size.saturating_sub(position)).unwrap_or(usize::MAX);
-    let len = match len.min(left) {
-        0 => return Some(len),
-        some => some,
-    };
+    Some((Place { device: stat.st_dev, inode: stat.st_ino, position }, left))
+}
+
+/// Whether so many bytes (more than none) are all in memory, and have arrived there.
+fn is_in_memory(fd: RawFd, position: u64, len: usize) -> bool {
     let page = sys::page_size();
     let end = position + len as u64;
     let pages = end.div_ceil(page) - position / page;
-    let counts = cachestat(fd, &Range { offset: position, len: len as u64 }).ok()?;
+    let counts = cachestat(fd, &Range { offset: position, len: len as u64 });
     // A page that is still being read in is there, but not ready. They come in order.
-    (counts.cached >= pages && sys::can_read_now(fd, end - 1)).then_some(len)
+    counts.is_ok_and(|counts| counts.cached >= pages) && sys::can_read_now(fd, end - 1)
 }
 
 #[cfg(test)]
@@ -113,12 +173,47 @@ mod tests {
         file
     }
 
+    fn new(can_ask: bool) -> Cached {
+        Cached::new(can_ask, None, 0)
+    }
+
+    /// What the next transfer knows, 100 of 10,000 bytes having been moved by one at time 0.
+    fn next_transfer(file: &mut std::fs::File, now: u64) -> Cached {
+        file.rewind().expect("rewind");
+        let mut cached = new(true);
+        assert_eq!(cached.ready(file.as_raw_fd(), 100), Some(100));
+        cached.moved(100);
+        file.seek(SeekFrom::Start(100)).expect("seek");
+        let sighting = cached.sighting();
+        assert_eq!(sighting.map(|sighting| sighting.seen), Some(9900));
+        Cached::new(true, sighting, now)
+    }
+
+    #[test]
+    fn what_was_seen_is_good_at_the_same_place_for_a_while() {
+        if !has_cachestat() {
+            return;
+        }
+        let mut file = file(&[7; 10_000]);
+        let fd = file.as_raw_fd();
+        // Whether it looked again shows in the time of the look.
+        let looked_at = |cached: &mut Cached| {
+            cached.ready(fd, 100);
+            cached.sighting().map(|sighting| sighting.at)
+        };
+        assert_eq!(looked_at(&mut next_transfer(&mut file, GOOD_FOR - 1)), Some(0));
+        assert_eq!(looked_at(&mut next_transfer(&mut file, GOOD_FOR)), Some(GOOD_FOR));
+        let mut elsewhere = next_transfer(&mut file, 1);
+        file.seek(SeekFrom::Start(99)).expect("seek");
+        assert_eq!(looked_at(&mut elsewhere), Some(1));
+    }
+
     #[test]
     fn what_was_just_written_is_in_memory() {
         let mut file = file(&[7; 10_000]);
         file.seek(SeekFrom::Start(5000)).expect("seek");
         let fd = file.as_raw_fd();
-        let mut cached = Cached::new(has_cachestat());
+        let mut cached = new(has_cachestat());
         if has_cachestat() {
             assert_eq!(cached.ready(fd, 100_000), Some(5000));
             cached.moved(4000);
@@ -132,17 +227,19 @@ mod tests {
     #[test]
     fn the_end_needs_no_disk() {
         let file = file(b"abc");
-        let mut cached = Cached::new(has_cachestat());
+        let mut cached = new(has_cachestat());
         assert_eq!(cached.ready(file.as_raw_fd(), 100).is_some(), has_cachestat());
+        cached.moved(0);
+        assert!(cached.sighting().is_none());
     }
 
     #[test]
     fn without_the_means_to_ask_nothing_is_sure() {
-        assert_eq!(Cached::new(false).ready(file(b"abc").as_raw_fd(), 1), None);
+        assert_eq!(new(false).ready(file(b"abc").as_raw_fd(), 1), None);
     }
 
     #[test]
     fn what_is_no_file_is_not_sure() {
-        assert_eq!(Cached::new(true).ready(-1, 1), None);
+        assert_eq!(new(true).ready(-1, 1), None);
     }
 }

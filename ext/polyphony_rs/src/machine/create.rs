@@ -43,6 +43,7 @@ impl Machine {
             total_switches: 0,
             total_waits: 0,
             records: 0,
+            sighting: None,
             orphans: Orphans::default(),
             profile: None,
         };

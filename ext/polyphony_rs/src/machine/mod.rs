@@ -54,6 +54,7 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::RawFd;
 
 use polyphony_core::driver::Driver;
+use polyphony_core::splice::Sighting;
 use rb_sys::VALUE;
 
 use crate::errors::{Outcome, Raise};
@@ -137,6 +138,8 @@ pub(crate) struct State {
     pub(crate) total_waits: u64,
     /// Most ops and scheduled turns there ever were at one time.
     records: usize,
+    /// What a transfer from a file has seen of it, for the next one.
+    pub(crate) sighting: Option<Sighting>,
     /// Sources of streams that nobody reads any more.
     pub(crate) orphans: Orphans,
     /// Where time goes, in profile mode.

@@ -35,7 +35,7 @@ impl End {
     pub(super) fn destination(object: VALUE) -> Outcome<Self> {
         let end = Self::new(object, c"splice_destination", io::write_side)?;
         if end.io != NIL {
-            value::call(end.io, c"flush", &[])?;
+            io::flush(end.io)?;
         }
         Ok(end)
     }

@@ -9,6 +9,7 @@ use polyphony_core::splice::calls::{self, Kind, Next};
 use rb_sys::VALUE;
 
 use super::ends::End;
+use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::Loan;
@@ -60,7 +61,9 @@ pub(super) fn by_ring<O: Op>(machine: &Machine, op: O) -> Outcome<Moved> {
 
 /// What is known of a source's bytes in memory.
 pub(super) fn cached(machine: &Machine) -> Cached {
-    Cached::new(machine.state().borrow().driver.capabilities().cachestat)
+    let state = machine.state().borrow();
+    let can_ask = state.driver.capabilities().cachestat;
+    Cached::new(can_ask, state.sighting, clock::coarse())
 }
 
 /// How much of `len` bytes can be moved from an end without waiting for a disk; `None`: it might

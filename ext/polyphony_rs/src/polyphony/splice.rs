@@ -1,6 +1,7 @@
 //! `IO.splice` and `IO.double_splice`.
 
 use polyphony_core::splice::Plan;
+use polyphony_core::splice::calls::Kind;
 use rb_sys::VALUE;
 
 use super::ends::End;
@@ -63,6 +64,9 @@ fn one_move(
     }
     let mut cached = moves::cached(machine);
     let moved = moves::splice(machine, from, to, len, &mut cached)?;
+    if from.kind == Kind::File {
+        machine.state().borrow_mut().sighting = cached.sighting();
+    }
     match moved.bytes {
         Err(libc::EINVAL) => copy::once(machine, (from, to), len, meter),
         Err(errno) => moved.then.and(Err(Raise::Errno(errno))),

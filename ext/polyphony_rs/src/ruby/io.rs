@@ -122,6 +122,12 @@ pub(crate) fn wait(io: VALUE, events: i16) -> Outcome<()> {
     if truthy(ready) { Ok(()) } else { Err(Raise::io_timeout()) }
 }
 
+/// Writes what Ruby holds back of earlier writes.
+pub(crate) fn flush(io: VALUE) -> Outcome<()> {
+    // SAFETY: under protect; `io` is an IO.
+    protect(|| unsafe { rb_sys::rb_io_flush(io) }).map(drop)
+}
+
 /// `io.readpartial(max)`; `None` at EOF.
 pub(crate) fn readpartial(io: VALUE, max: usize) -> Outcome<Option<VALUE>> {
     let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
