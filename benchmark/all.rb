@@ -5,7 +5,9 @@
 
 require_relative "support"
 
-names = %w[pipes socketpairs echo mutex_files sleeps small peek spin_waves redis idle http transfers]
+names = %w[
+  pipes socketpairs echo mutex_files sleeps small peek spin_waves lines redis idle http transfers
+]
 failed = names.reject do |name|
   puts "", "== #{name} ".ljust(100, "=")
   system(*Bench.ruby("benchmark/#{name}.rb", *ARGV))

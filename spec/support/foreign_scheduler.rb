@@ -112,4 +112,36 @@ module SpecSupport
       late.each { |fiber| fiber.resume(false) if fiber.alive? }
     end
   end
+
+  # Runs two blocks side by side in a thread of their own: one that waits, and one that it waits
+  # for. The value of the first.
+  SIDE_BY_SIDE = {
+    "under another scheduler" => lambda do |waiting, other|
+      ForeignScheduler.run do |scheduler|
+        Fiber.schedule { other.call }
+        value = waiting.call
+        raise "the scheduler was not asked" unless scheduler.waits.positive?
+
+        value
+      end
+    end,
+    "in plain threads" => lambda do |waiting, other|
+      threads = [waiting, other].map { |block| Thread.new(&block) }
+      threads.each { |thread| thread.report_on_exception = false }
+      threads.map(&:value).first
+    end
+  }.freeze
+
+  module WriteLate
+    # Fibers that only wait for each other's data need a moment in which it isn't there.
+    def write_late(io, *strings)
+      lambda do
+        strings.each do |string|
+          sleep 0.002
+          io.write(string)
+        end
+        io.close
+      end
+    end
+  end
 end
