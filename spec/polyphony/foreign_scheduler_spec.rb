@@ -118,7 +118,7 @@ RSpec.describe "Polyphony's methods" do
           pipe << "rest"
           pipe.close
         end
-        reading = -> { [pipe.gets, *collect(pipe, :read_loop, 100)] }
+        reading = -> { [pipe.gets, collect(pipe, :read_loop, 100).join] }
         expect(together(reading, writing)).to eq(["one\n", "two\nrest"])
       end
     end
