@@ -8,6 +8,7 @@ use super::*;
 use crate::buf::Figures;
 use crate::error::SubmitError;
 use crate::net;
+use crate::offload;
 use crate::op::{
     Accept, Completion, Poll, Progress, Read, ReceiveFd, RecvMultishot, SendFd, Write, WriteAsync,
 };
@@ -260,9 +261,10 @@ fn workers_report_through_the_inbox() {
     let mut it = Fixture::new();
     let key = it.driver.start_local("test", None, 1);
     let inbox = it.driver.inbox().clone();
-    crate::offload::run(move || inbox.post(key, 11));
+    let slot = offload::run(offload::Kind::Blocking, inbox, key, || 11);
     it.wait();
-    assert_eq!(it.result(key), 11);
+    assert_eq!(it.result(key), 0);
+    assert_eq!(slot.take(), Some(11));
 }
 
 #[test]
