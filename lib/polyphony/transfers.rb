@@ -1,7 +1,18 @@
 # frozen_string_literal: true
 
 # Transfers, seen from the destination. `IO.splice`, `IO.double_splice`, `IO.tee`,
-# `IO.http1_splice_chunked` and `Exception#bytes_moved` are native.
+# `IO.http1_splice_chunked`, `Exception#bytes_moved` and all of compression are native.
+#
+# The source of a compression is an IO, a {Polyphony::Pipe}, a descriptor, a String, or an object
+# with `readpartial` or `read`; it is read to its end. Its destination is an IO, a pipe, a
+# descriptor, a String that is appended to, or an object with `write` or `<<`; it is not closed.
+# Reading, computing on a worker thread and writing happen at the same time, while other fibers run.
+#
+# A stream takes four buffers of `buffer_size` and about 400 KB; with `threads` about 0.5 MB for
+# each of `2 * threads + 2` blocks, and 0.4 MB more for each that is compressed.
+#
+# An exception that ends a stream tells how much was written ({Exception#bytes_moved}). The stream
+# can't be gone on with: what was read from the source and not written is lost.
 #
 # @!method self.splice(src, dest, len = nil)
 #   Moves bytes within the kernel where it can be done there; else they are copied.
@@ -25,6 +36,34 @@
 #   @param max [Integer] most bytes of a chunk
 #   @yieldparam moved [Integer] bytes of payload sent so far
 #   @return [Integer] bytes of payload
+# @!method self.gzip(src, dest, info = nil, level: 6, buffer_size: 65_536, threads: 1, sync: nil)
+#   Compresses to a gzip member.
+#   @param info [Hash, nil] for the header: `:orig_name`, `:comment`, and `:mtime`, which is a Time,
+#     an Integer, nil (the present) or false (none). They may also be given as keywords
+#   @param level [Integer, nil] 0 (not at all) to 9 (best)
+#   @param buffer_size [Integer, nil] up to 16 MB
+#   @param threads [Integer, nil] how many cores may work on the stream at once
+#   @param sync [Boolean, nil] true: what has arrived is put out before more is waited for. nil:
+#     when a pipe, a socket or a tty has been silent for 50 ms. false: never
+#   @yieldparam written [Integer] bytes written so far
+#   @return [Integer] bytes written
+# @!method self.deflate(src, dest, level: 6, buffer_size: 65_536, threads: 1, sync: nil)
+#   Compresses to a zlib stream. See {IO.gzip}.
+#   @return [Integer] bytes written
+# @!method self.gunzip(src, dest, info = nil, buffer_size: 65_536, max_output: nil)
+#   Decompresses gzip members, one after the other.
+#   @param info [Hash, nil] gets `:orig_name`, `:mtime` (a Time) and `:comment` of the first one
+#   @param max_output [Integer, nil] more bytes than this are an error. Without it, a small input
+#     that comes from somebody else can fill a disk: set it for such
+#   @yieldparam written [Integer] bytes written so far
+#   @return [Integer] bytes written
+#   @raise [Zlib::GzipFile::Error] for what is no gzip, cut, damaged, or followed by something else
+#   @raise [Zlib::DataError] for invalid data, and beyond `max_output`
+# @!method self.inflate(src, dest, buffer_size: 65_536, max_output: nil)
+#   Decompresses a zlib stream. See {IO.gunzip}.
+#   @return [Integer] bytes written
+#   @raise [Zlib::BufError] for a stream that is cut
+#   @raise [Zlib::DataError] for what is none, damaged, or followed by something else
 class IO
   # @param src [IO, Polyphony::Pipe, Integer]
   # @param len [Integer, nil] see {IO.splice}

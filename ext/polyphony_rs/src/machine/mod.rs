@@ -66,6 +66,7 @@ use crate::um_io::Orphans;
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
+pub(crate) use offload::value_of;
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, ready_now};
 use runqueue::{Entry, Kind, Queues};

@@ -3,6 +3,7 @@
 mod accept;
 mod chunked;
 mod chunks;
+mod compression;
 mod copy;
 mod ends;
 mod host;
@@ -48,4 +49,5 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
+    compression::init(io);
 }

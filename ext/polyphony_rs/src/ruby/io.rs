@@ -1,5 +1,6 @@
 //! IO objects: their descriptors and what Ruby itself has buffered.
 
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -126,6 +127,23 @@ pub(crate) fn wait(io: VALUE, events: i16) -> Outcome<()> {
 pub(crate) fn flush(io: VALUE) -> Outcome<()> {
     // SAFETY: under protect; `io` is an IO.
     protect(|| unsafe { rb_sys::rb_io_flush(io) }).map(drop)
+}
+
+/// The same for so many seconds at most; whether one of the events was there.
+pub(crate) fn wait_for(io: VALUE, events: i16, seconds: f64) -> Outcome<bool> {
+    let events = value::integer(i64::from(events));
+    let seconds = value::float(seconds);
+    // SAFETY: under protect.
+    protect(|| unsafe { rb_sys::rb_io_wait(io, events, seconds) }).map(truthy)
+}
+
+/// An IO around a descriptor that it doesn't own.
+pub(crate) fn around(fd: VALUE, mode: &CStr) -> Outcome {
+    let mode = value::string(mode.to_bytes());
+    // SAFETY: the class is a constant of the VM.
+    let io = call(unsafe { rb_sys::rb_cIO }, c"for_fd", &[fd, mode])?;
+    call(io, c"autoclose=", &[value::FALSE])?;
+    Ok(io)
 }
 
 /// `io.readpartial(max)`; `None` at EOF.

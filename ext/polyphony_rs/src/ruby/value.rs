@@ -226,6 +226,18 @@ pub(crate) fn append(string: VALUE, bytes: &[u8]) -> VALUE {
     unsafe { rb_sys::rb_str_cat(string, bytes.as_ptr().cast::<c_char>(), bytes.len() as c_long) }
 }
 
+/// Appends bytes to a program's String, which may be frozen or locked by now; its encoding stays.
+pub(crate) fn try_append(string: VALUE, bytes: &[u8]) -> Outcome<()> {
+    protect(|| append(string, bytes)).map(drop)
+}
+
+/// A frozen String that has the bytes which this one has now.
+pub(crate) fn frozen(string: VALUE) -> Outcome {
+    debug_assert!(is_string(string));
+    // SAFETY: under protect; it is a String.
+    protect(|| unsafe { rb_sys::rb_str_new_frozen(string) })
+}
+
 /// Appends a String's bytes, whatever their encoding, to a String.
 pub(crate) fn append_string(target: VALUE, string: VALUE) -> VALUE {
     // SAFETY: it is a String, which is kept until they are copied.
@@ -515,6 +527,13 @@ pub(crate) fn store(hash: VALUE, key: VALUE, value: VALUE) {
     unsafe { rb_sys::rb_hash_aset(hash, key, value) };
 }
 
+/// Stores under a Symbol key in a program's Hash, which may be frozen by now.
+pub(crate) fn try_store(hash: VALUE, key: &CStr, value: VALUE) -> Outcome<()> {
+    let key = symbol(key);
+    // SAFETY: under protect; it is a Hash.
+    protect(|| unsafe { rb_sys::rb_hash_aset(hash, key, value) }).map(drop)
+}
+
 /// The value of a Symbol key, nil where the Hash lacks it.
 pub(crate) fn lookup(hash: VALUE, key: &CStr) -> VALUE {
     // SAFETY: `hash` is a Hash; Symbols run no user code.
@@ -632,10 +651,39 @@ pub(crate) fn is_defined(constant: &CStr) -> bool {
     unsafe { rb_sys::rb_const_defined(rb_sys::rb_cObject, intern(constant)) != 0 }
 }
 
+/// A class of the standard library by its path, once that library is loaded.
+pub(crate) fn class_of_library(library: &CStr, path: &CStr) -> Outcome {
+    // SAFETY: under protect: raises where there is no such library, or no such class.
+    protect(|| unsafe {
+        rb_sys::rb_require(library.as_ptr());
+        rb_sys::rb_path2class(path.as_ptr())
+    })
+}
+
+/// `Time.at(seconds)`
+pub(crate) fn time(seconds: i64) -> Outcome {
+    // SAFETY: under protect.
+    protect(|| unsafe { rb_sys::rb_time_new(seconds, 0) })
+}
+
+pub(crate) fn is_time(value: VALUE) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(value, unsafe { rb_sys::rb_cTime })
+}
+
 /// Unwinds with a FrozenError for an object that is frozen.
 pub(crate) fn check_frozen(object: VALUE) {
     // SAFETY: any value may be asked; the callers own nothing.
     unsafe { rb_sys::rb_check_frozen(object) };
+}
+
+/// The same as an error.
+pub(crate) fn refuse_frozen(object: VALUE) -> Outcome<()> {
+    let checked = protect(|| {
+        check_frozen(object);
+        NIL
+    });
+    checked.map(drop)
 }
 
 /// Makes a new instance: `class.new(*args)`.

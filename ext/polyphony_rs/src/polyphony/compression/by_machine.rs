@@ -1,0 +1,292 @@
+//! A stream where a machine lets its fiber wait: reading, computing and writing at the same time,
+//! by one fiber.
+
+use polyphony_core::offload::Kind;
+use polyphony_core::op::{OpKey, Progress, Read, Write};
+use rb_sys::VALUE;
+
+use super::super::ends::End;
+use super::super::moves::{self, outcome_of};
+use super::Transfer;
+use super::stream::Held;
+use crate::clock;
+use crate::errors::{Outcome, Raise};
+use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Role, Seen, Watch, op_len, value_of};
+use crate::ruby::{NIL, io};
+
+/// Less input than this is worked on at once: handing it to a thread would take longer.
+const INLINE: usize = 2048;
+
+/// What an op in flight stands for.
+#[derive(Clone, Copy)]
+enum Flight {
+    /// Moving bytes.
+    Move(OpKey),
+    /// Waiting until the end is ready.
+    Poll(Watch),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    In,
+    Out,
+}
+
+impl Side {
+    fn events(self) -> i16 {
+        if self == Self::In { libc::POLLIN } else { libc::POLLOUT }
+    }
+}
+
+/// What is in flight for a stream, but for what workers do.
+struct Run<'a> {
+    machine: &'a Machine,
+    held: Held,
+    flights: [Option<Flight>; 2],
+    /// Runs out when the source is silent for long.
+    silence: Option<OpKey>,
+    /// Something was read that no flush has put out.
+    fresh: bool,
+}
+
+/// Runs to the stream's end. Nothing is in flight afterwards but work that nobody waits for.
+pub(super) fn run(machine: &Machine, transfer: &mut Transfer, held: Held) -> Outcome<()> {
+    let mut run = Run { machine, held, flights: [None, None], silence: None, fresh: false };
+    let outcome = run.go_on(transfer);
+    run.close();
+    outcome
+}
+
+impl Run<'_> {
+    fn go_on(&mut self, transfer: &mut Transfer) -> Outcome<()> {
+        loop {
+            let mut progress = self.collect(transfer)?;
+            progress |= self.compute();
+            progress |= self.write(transfer)?;
+            progress |= self.read(transfer)?;
+            transfer.report(self.held)?;
+            if transfer.has_ended(self.held) {
+                return Ok(());
+            }
+            if progress {
+                moves::take_turns(self.machine)?;
+                continue;
+            }
+            self.expect_silence(transfer);
+            if let Some(interruption) = self.machine.park_interruptible() {
+                // A plain value is no reason to stop.
+                interruption.conclude()?;
+            }
+        }
+    }
+
+    /// Takes in what ops and workers have brought.
+    fn collect(&mut self, transfer: &Transfer) -> Outcome<bool> {
+        let mut progress = self.collect_work()?;
+        for (side, end) in [(Side::In, transfer.from.end()), (Side::Out, transfer.to.end())] {
+            if let Some(end) = end {
+                progress |= self.collect_flight(side, end)?;
+            }
+        }
+        if let Some(key) = self.silence {
+            if !matches!(self.machine.take(key), Progress::Pending) {
+                self.end_silence();
+                self.fresh = false;
+                self.held.flush();
+                progress = true;
+            }
+        }
+        Ok(progress)
+    }
+
+    fn collect_work(&self) -> Outcome<bool> {
+        let mut lost = None;
+        let progress = self.held.with(|parts| {
+            let before = parts.working.len();
+            for (key, slot) in std::mem::take(&mut parts.working) {
+                match self.machine.take(key) {
+                    Progress::Pending | Progress::TimedOut => parts.working.push((key, slot)),
+                    Progress::Result(..) | Progress::Gone => match value_of(&slot) {
+                        Ok(worked) => parts.pump.was_worked(worked),
+                        Err(raise) => lost = Some(raise),
+                    },
+                }
+            }
+            parts.working.len() < before
+        });
+        lost.map_or(Ok(progress.unwrap_or(false)), Err)
+    }
+
+    fn collect_flight(&mut self, side: Side, end: &End) -> Outcome<bool> {
+        let moved = match &mut self.flights[side as usize] {
+            Some(Flight::Poll(watch)) => match watch.take(self.machine)? {
+                Seen::Result(errno @ ..0) => return Err(failure(end, -errno)),
+                Seen::Result(_) => Err(libc::EINTR),
+                Seen::Nothing | Seen::TimedOut => return Ok(false),
+            },
+            Some(Flight::Move(key)) => match self.machine.take(*key) {
+                Progress::Result(completion, _) => outcome_of(completion.result),
+                Progress::Gone => Err(libc::ECANCELED),
+                Progress::Pending | Progress::TimedOut => return Ok(false),
+            },
+            None => return Ok(false),
+        };
+        self.flights[side as usize] = None;
+        match moved {
+            Ok(count) => self.moved(side, count),
+            // Once more.
+            Err(libc::EINTR) => self.submit(side, end)?,
+            // Some kernels don't wait on a descriptor that has O_NONBLOCK.
+            Err(libc::EAGAIN) => {
+                let watch = self.machine.watch(descriptor_of(end)?, side.events(), None)?;
+                self.flights[side as usize] = Some(Flight::Poll(watch));
+            }
+            Err(errno) => return Err(failure(end, errno)),
+        }
+        Ok(true)
+    }
+
+    fn moved(&mut self, side: Side, count: usize) {
+        match side {
+            Side::In => {
+                self.end_silence();
+                self.fresh = count > 0;
+                self.held.was_read(count);
+            }
+            Side::Out => self.held.was_written(count),
+        }
+    }
+
+    /// Works on little, and has workers do the rest; whether anything was done.
+    fn compute(&self) -> bool {
+        let mut progress = false;
+        while let Some(work) = self.held.with(|parts| parts.pump.take_work()).flatten() {
+            if work.len() < INLINE {
+                let worked = work.run();
+                self.held.with(|parts| parts.pump.was_worked(worked));
+                progress = true;
+            } else {
+                let job = self.machine.offload(Kind::Computing, move || work.run());
+                self.held.with(|parts| parts.working.push(job));
+            }
+        }
+        progress
+    }
+
+    /// Begins a write, or makes one that needs no ring; whether it was made.
+    fn write(&mut self, transfer: &Transfer) -> Outcome<bool> {
+        if self.flights[Side::Out as usize].is_some() {
+            return Ok(false);
+        }
+        let Some(bytes) = self.held.take_output() else { return Ok(false) };
+        if let Some(end) = transfer.to.end() {
+            self.submit(Side::Out, end)?;
+            return Ok(false);
+        }
+        // SAFETY: the piece stays in the stream until it is written.
+        unsafe { transfer.to.take(bytes) }?;
+        self.held.was_written(usize::MAX);
+        Ok(true)
+    }
+
+    /// Begins a read, or makes one that needs no ring; whether it was made.
+    fn read(&mut self, transfer: &mut Transfer) -> Outcome<bool> {
+        if self.flights[Side::In as usize].is_some() {
+            return Ok(false);
+        }
+        let Some(max) = self.held.take_buffer() else { return Ok(false) };
+        if !transfer.from.refill(max)? {
+            if let Some(end) = transfer.from.end() {
+                self.flush_if_synchronous(transfer);
+                self.submit(Side::In, end)?;
+            }
+            return Ok(false);
+        }
+        self.fresh = self.held.was_supplied(&mut transfer.from) > 0;
+        self.flush_if_synchronous(transfer);
+        Ok(true)
+    }
+
+    /// Before the source may be waited for.
+    fn flush_if_synchronous(&mut self, transfer: &Transfer) {
+        if self.fresh && transfer.is_synchronous() {
+            self.fresh = false;
+            self.held.flush();
+        }
+    }
+
+    /// Queues a move between an end and the stream's buffer.
+    fn submit(&mut self, side: Side, end: &End) -> Outcome<()> {
+        let (machine, held) = (self.machine, self.held);
+        let fd = descriptor_of(end)?;
+        let key = match side {
+            Side::In => {
+                let buffer = held.with(|parts| {
+                    parts.reading.as_mut().map(|buffer| (buffer.as_mut_ptr(), buffer.len()))
+                });
+                let Some((ptr, len)) = buffer.flatten() else { return Ok(()) };
+                let op = Read { fd, ptr, len: op_len(len), offset: CURRENT_POSITION };
+                // SAFETY: the loan keeps the stream, which keeps the buffer until the op has ended.
+                unsafe { machine.submit_anyway(op, held.loan()) }?
+            }
+            Side::Out => {
+                let Some(bytes) = held.take_output() else { return Ok(()) };
+                let (ptr, len) = (bytes.cast::<u8>(), op_len(bytes.len()));
+                let op = Write { fd, ptr, len, offset: CURRENT_POSITION };
+                // SAFETY: as above.
+                unsafe { machine.submit_anyway(op, held.loan()) }?
+            }
+        };
+        self.flights[side as usize] = Some(Flight::Move(key));
+        Ok(())
+    }
+
+    /// Has the fiber woken should the source be silent for long.
+    fn expect_silence(&mut self, transfer: &Transfer) {
+        let reading = self.flights[Side::In as usize].is_some();
+        if reading && self.fresh && self.silence.is_none() && transfer.waits_for_silence() {
+            let deadline = clock::after(super::SILENCE);
+            self.silence = Some(self.machine.start_local("silence", Some(deadline), Role::Wake));
+        }
+    }
+
+    fn end_silence(&mut self) {
+        if let Some(key) = self.silence.take() {
+            self.machine.abandon(key);
+        }
+    }
+
+    /// Ends what is in flight. What was written all the same counts.
+    fn close(&mut self) {
+        self.end_silence();
+        for side in [Side::Out, Side::In] {
+            match self.flights[side as usize].take() {
+                None => {}
+                Some(Flight::Poll(watch)) => self.machine.abandon(watch.key()),
+                Some(Flight::Move(key)) => {
+                    let late = self.machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
+                    match (side, late) {
+                        (Side::Out, Some(Ok(count))) => self.held.was_written(count),
+                        (_, Some(_)) => {}
+                        // The thread is dying.
+                        (_, None) => self.held.leave(),
+                    }
+                }
+            }
+        }
+        let working = self.held.with(|parts| std::mem::take(&mut parts.working));
+        for (key, _) in working.into_iter().flatten() {
+            self.machine.abandon(key);
+        }
+    }
+}
+
+/// Another fiber may have closed the IO meanwhile, and its number may be another file's by now.
+fn descriptor_of(end: &End) -> Outcome<i32> {
+    if end.io == NIL { Ok(end.fd) } else { io::descriptor(end.io) }
+}
+
+fn failure(end: &End, errno: i32) -> Raise {
+    let closed = |io: VALUE| io != NIL && io::is_closed(io);
+    if closed(end.io) { Raise::io_closed() } else { Raise::Errno(errno) }
+}

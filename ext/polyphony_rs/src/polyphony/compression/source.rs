@@ -1,0 +1,142 @@
+//! Where the bytes to compress or decompress come from.
+
+use std::ffi::CStr;
+
+use polyphony_core::splice::calls::Kind;
+use rb_sys::VALUE;
+
+use super::super::ends::End;
+use super::super::host::Host;
+use crate::errors::{Outcome, Raise};
+use crate::ruby::libssl::is_ssl_socket;
+use crate::ruby::{NIL, io, value};
+
+/// A source, and a chunk of it that is a String.
+pub(super) struct Source {
+    origin: Origin,
+    /// nil: there is none.
+    chunk: VALUE,
+    /// Bytes of the chunk that were taken.
+    taken: usize,
+}
+
+enum Origin {
+    /// The chunk is all there is.
+    Memory,
+    Descriptor(End),
+    /// An object, and its method that takes a number of bytes.
+    Method(VALUE, &'static CStr),
+}
+
+impl Source {
+    pub(super) fn new(object: VALUE, host: Host) -> Outcome<Self> {
+        let (origin, chunk) = if value::is_string(object) {
+            (Origin::Memory, value::frozen(object)?)
+        } else if is_descriptor(object, c"splice_source") {
+            let end = End::source(for_host(object, c"rb", host)?)?;
+            if end.io != NIL {
+                io::check_readable(end.io)?;
+            }
+            (Origin::Descriptor(end), NIL)
+        } else {
+            let reading = [c"readpartial", c"read"];
+            let method = reading.into_iter().find(|method| value::responds_to(object, method));
+            let method = method.ok_or_else(|| Raise::type_error("the source can't be read"))?;
+            (Origin::Method(object, method), NIL)
+        };
+        Ok(Self { origin, chunk, taken: 0 })
+    }
+
+    /// How many bytes there are, where that is known.
+    pub(super) fn size(&self) -> Option<usize> {
+        matches!(self.origin, Origin::Memory).then(|| value::string_len(self.chunk))
+    }
+
+    /// The descriptor to read from, if that is how it is done.
+    pub(super) fn end(&self) -> Option<&End> {
+        match &self.origin {
+            Origin::Descriptor(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be silent for a while and then go on, and is waited for in a way that tells.
+    pub(super) fn may_be_silent(&self) -> bool {
+        self.end().is_some_and(|end| !matches!(end.kind, Kind::File | Kind::Memory))
+    }
+
+    /// Makes sure that there is a chunk, if it can be had without the descriptor. `false`: only
+    /// that has more. Nothing is in the chunk at the end.
+    pub(super) fn refill(&mut self, max: usize) -> Outcome<bool> {
+        if self.taken < value::string_len(self.chunk) {
+            return Ok(true);
+        }
+        match self.origin {
+            Origin::Memory => Ok(true),
+            Origin::Descriptor(end) if end.io == NIL => Ok(false),
+            Origin::Descriptor(end) => {
+                let ahead = io::take_buffered(end.io, max)?;
+                self.put(ahead);
+                Ok(ahead != NIL)
+            }
+            Origin::Method(object, method) => {
+                let chunk = read_by(object, method, max)?;
+                self.put(chunk);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The next chunk.
+    pub(super) fn put(&mut self, chunk: VALUE) {
+        (self.chunk, self.taken) = (chunk, 0);
+    }
+
+    /// Moves bytes of the chunk: how many.
+    pub(super) fn take(&mut self, room: &mut [u8]) -> usize {
+        if self.chunk == NIL {
+            return 0;
+        }
+        // SAFETY: a frozen String, which the caller's frame keeps; nothing of Ruby runs here.
+        let rest = unsafe { &value::bytes(self.chunk)[self.taken..] };
+        let count = rest.len().min(room.len());
+        room[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        count
+    }
+}
+
+/// Whether bytes go through a descriptor: of an IO, of what lends one, or a bare one. A GzipReader
+/// has a `to_io` and an SSLSocket as well, but what comes out of those is something else.
+pub(super) fn is_descriptor(object: VALUE, conversion: &CStr) -> bool {
+    let has = |method| value::responds_to(object, method);
+    value::is_integer(object)
+        || io::is_io(object)
+        || has(conversion)
+        || (!is_ssl_socket(object) && has(c"to_io") && has(c"fileno"))
+}
+
+/// Ruby's own methods need an IO around a bare descriptor.
+pub(super) fn for_host(object: VALUE, mode: &CStr, host: Host) -> Outcome {
+    match host {
+        Host::Ruby if value::is_integer(object) => io::around(object, mode),
+        _ => Ok(object),
+    }
+}
+
+/// What a method gives that reads; nil at the end.
+fn read_by(object: VALUE, method: &CStr, max: usize) -> Outcome {
+    let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
+    let chunk = match value::call(object, method, &[max]) {
+        Err(Raise::Exception(exception)) if value::is_eof(exception) => NIL,
+        outcome => outcome?,
+    };
+    if chunk == NIL {
+        return Ok(NIL);
+    }
+    if !value::is_string(chunk) {
+        return Err(Raise::type_error("the source gave something else than a String"));
+    }
+    // The object may go on using its own.
+    value::frozen(chunk)
+}
