@@ -35,6 +35,18 @@ RSpec.describe "the examples" do
     output.b
   end
 
+  # Runs an example that works on its input: what it writes, its errors and its status.
+  define_method(:run_filter) do |(name, *arguments), input|
+    command = [RbConfig.ruby, "-I", File.expand_path("../lib", folder), File.join(folder, name), *arguments]
+    Open3.capture3(*command, stdin_data: input, binmode: true)
+  end
+
+  def through_filter(command, input)
+    output, errors, status = run_filter(command, input)
+    expect(status).to be_success, errors
+    output
+  end
+
   def file_of(bytes)
     @folder ||= Dir.mktmpdir("polyphony-spec")
     File.join(@folder, "file").tap { |path| File.binwrite(path, bytes) }
@@ -189,6 +201,41 @@ RSpec.describe "the examples" do
             text, = Open3.capture2("nc 127.0.0.1 #{port} </dev/null | gunzip", binmode: true)
             expect(text == File.binread(path)).to be(true), "#{way}: #{program.report}"
           end
+        end
+      end
+    end,
+
+    "gzip.rb" => lambda do
+      data = random_bytes(500_000, 4) * 2
+      [data, "", "foobar\n"].each do |input|
+        compressed = through_filter(%w[gzip.rb name], input)
+        expect(Open3.capture2("gunzip", stdin_data: compressed, binmode: true).first == input.b).to be(true)
+      end
+    end,
+
+    "gunzip.rb" => lambda do
+      data = random_bytes(500_000, 5) * 2
+      compressed, = Open3.capture2("gzip", stdin_data: data, binmode: true)
+      expect(through_filter(%w[gunzip.rb], compressed) == data).to be(true)
+      _, errors, status = run_filter(%w[gunzip.rb], compressed.byteslice(0, 1000))
+      expect([errors, status.exitstatus]).to match([/\Agunzip.rb: unexpected end of file/, 1])
+    end,
+
+    "gzip_http_server.rb" => lambda do
+      Dir.mktmpdir do |temporary|
+        File.binwrite(File.join(temporary, "large"), random_bytes(1_000_000, 6))
+        File.write(File.join(temporary, "text"), "foobar\n" * 100_000)
+        File.write(File.join(temporary, "empty"), "")
+        serve("gzip_http_server.rb", 0, temporary) do |port, program|
+          %w[large text empty].each do |name|
+            got = curl("--compressed", "http://127.0.0.1:#{port}/#{name}")
+            expect(got == File.binread(File.join(temporary, name))).to be(true), program.report
+          end
+          status = ["-w", "%{http_code}", "--path-as-is"]
+          expect(curl(*status, "http://127.0.0.1:#{port}/missing")).to eq("404"), program.report
+          expect(curl(*status, "http://127.0.0.1:#{port}/../etc/passwd")).to eq("404"), program.report
+          size = curl("-w", "%{size_download}", "-o", "/dev/null", "http://127.0.0.1:#{port}/text").to_i
+          expect(size).to be_between(1, 10_000), program.report
         end
       end
     end,

@@ -57,8 +57,58 @@ module Seed000
     end
   RUBY
 
+  ZLIB_GZIP = <<~'RUBY'
+    def serve_compressed_file(socket, file)
+      # we leave aside sending the HTTP headers and dealing with transfer encoding
+      compressed = Zlib.gzip(file.read)
+      socket << compressed
+    end
+  RUBY
+
+  GZIP_WRITER = <<~'RUBY'
+    def serve_compressed_file(socket, file)
+      # we leave aside sending the HTTP headers and dealing with transfer encoding
+      compressor = Zlib::GzipWriter.new(socket)
+      while (data = file.read(2**14))
+        compressor << data
+      end
+      compressor.finish
+    end
+  RUBY
+
+  IO_GZIP = <<~'RUBY'
+    def serve_compressed_file(socket, file)
+      IO.gzip(file, socket) # and that's it!
+    end
+  RUBY
+
+  GZIP_CHUNKED = <<~'RUBY'
+    MAX_CHUNK_SIZE = 2**16
+
+    def send_compressed_chunked_response_from_io(socket, io)
+      pipe = Polyphony.pipe
+      spin { IO.gzip(io, pipe); pipe.close }
+      IO.http1_splice_chunked(pipe, socket, MAX_CHUNK_SIZE)
+    end
+
+    def serve_compressed_file(socket, file)
+      socket.gets("\r\n\r\n")
+      socket << "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n" \
+                "Connection: close\r\n\r\n"
+      send_compressed_chunked_response_from_io(socket, file)
+    end
+  RUBY
+
   SEND_FILE = { "one splice after the other" => SPLICE_LOOP, "two fibers" => TWO_FIBERS,
                 "double_splice" => DOUBLE_SPLICE }.freeze
+
+  GZIP_FILE = { "Zlib.gzip" => ZLIB_GZIP, "Zlib::GzipWriter" => GZIP_WRITER, "IO.gzip" => IO_GZIP }.freeze
+
+  def self.gzip_server(program, path)
+    server = SERVER.sub("send_file_using_splice(File.open('FILE'), conn)",
+                        "serve_compressed_file(conn, File.open('FILE'))")
+    ["require 'polyphony'\nrequire 'zlib'\n", program, server.sub("FILE", path)].join("\n")
+  end
 
   def self.file_server(name, path)
     ["require 'polyphony'\n", SEND_FILE.fetch(name), SERVER.sub("FILE", path)].join("\n")

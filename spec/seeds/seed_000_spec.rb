@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "open3"
+require "zlib"
 require_relative "seed_000_programs"
 require_relative "server_programs"
 
@@ -49,6 +51,29 @@ RSpec.describe "the programs of the text on advanced I/O", time_limit: 60 do
             expect(program.wait(5)&.termsig).to eq(Signal.list["INT"]), program.report
           end
         end
+      end
+    end
+  end
+
+  Seed000::GZIP_FILE.each do |name, source|
+    describe "sending a file compressed by #{name}" do
+      it "sends it to gunzip, and to 20 clients at once" do
+        serve(Seed000.gzip_server(source, @path)) do |port, program|
+          text, = Open3.capture2("nc 127.0.0.1 #{port} </dev/null | gunzip", binmode: true)
+          expect(text == File.binread(@path)).to be(true), program.report
+          answers = Array.new(20) { Thread.new { Zlib.gunzip(received(port)) } }.map(&:value)
+          expect(answers.count(File.binread(@path))).to eq(20), program.report
+        end
+      end
+    end
+  end
+
+  describe "sending a file compressed and in chunks" do
+    it "sends it to curl, which decompresses it" do
+      serve(Seed000.gzip_server(Seed000::GZIP_CHUNKED, @path)) do |port, program|
+        command = ["curl", "-sS", "--compressed", "--http1.1", "--max-time", "20", "http://127.0.0.1:#{port}/"]
+        text, = Open3.capture2(*command, binmode: true)
+        expect(text == File.binread(@path)).to be(true), program.report
       end
     end
   end

@@ -199,6 +199,65 @@ module Seed001
     end
   RUBY
 
+  GZIP = <<~'RUBY'
+    require 'polyphony'
+
+    IO.gzip(STDIN, STDOUT)
+  RUBY
+
+  GUNZIP = <<~'RUBY'
+    require 'polyphony'
+
+    IO.gunzip(STDIN, STDOUT)
+  RUBY
+
+  # The chunk's length is hexadecimal, as the text says, a short splice is followed by another one,
+  # and the names that it leaves to the reader are there.
+  STATIC_FILE_GZIPPED = <<~'RUBY'
+    require 'polyphony'
+
+    MAX_CHUNK = 1 << 16
+
+    def chunked_transfer(src, dest)
+      pipe = Polyphony.pipe
+      while true
+        len = IO.splice(src, pipe, MAX_CHUNK)
+        break if len == 0
+
+        dest << "#{len.to_s(16)}\r\n"
+        len -= IO.splice(pipe, dest, len) while len > 0
+        dest << "\r\n"
+      end
+      dest << "0\r\n\r\n"
+    end
+
+    def format_headers(headers)
+      headers = { 'Transfer-Encoding' => 'chunked', 'Connection' => 'close' }.merge(headers)
+      "HTTP/1.1 200 OK\r\n#{headers.map { |k, v| "#{k}: #{v}\r\n" }.join}\r\n"
+    end
+
+    def respond_from_io(conn, headers, io)
+      conn << format_headers(headers)
+      chunked_transfer(io, conn)
+    end
+
+    def respond_from_io_gzipped(conn, headers, io)
+      gzipped = Polyphony.pipe
+      spin { IO.gzip(io, gzipped); gzipped.close }
+      respond_from_io(conn, headers, gzipped)
+    end
+
+    server = TCPServer.new('127.0.0.1', 1234)
+    server.accept_loop do |conn|
+      spin do
+        conn.gets("\r\n\r\n")
+        File.open('FILE', 'r') { |f| respond_from_io_gzipped(conn, { 'Content-Encoding' => 'gzip' }, f) }
+      ensure
+        conn.close
+      end
+    end
+  RUBY
+
   ECHO_SERVERS = {
     "with read and write" => ECHO_READ_WRITE,
     "with splice and IO.pipe" => ECHO_SPLICE,

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "open3"
+require "tempfile"
 require_relative "seed_001_programs"
 require_relative "server_programs"
 
@@ -146,6 +148,58 @@ RSpec.describe "the programs of the text on pipes and splicing", time_limit: 60 
         outcome = ruby_program(Seed001::MOVE_FILE, source, "#{source}.copy")
         expect(outcome.stdout).to eq("[nil, 300000]\n"), outcome.to_s
         expect(File.binread("#{source}.copy") == File.binread(source)).to be(true), outcome.stderr
+      end
+    end
+  end
+
+  describe "compression" do
+    # What a filter of the text makes of its input.
+    def filtered(source, input)
+      command = [RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", source]
+      output, status = Open3.capture2(*command, stdin_data: input, binmode: true)
+      expect(status).to be_success
+      output
+    end
+
+    ["foobar\n", "", "text " * 100_000].each do |text|
+      it "passes #{text.bytesize} bytes through gzip.rb and gunzip" do
+        compressed = filtered(Seed001::GZIP, text)
+        expect(Open3.capture2("gunzip", stdin_data: compressed, binmode: true).first).to eq(text)
+      end
+
+      it "passes #{text.bytesize} bytes through gzip and its counterpart" do
+        compressed, = Open3.capture2("gzip", stdin_data: text, binmode: true)
+        expect(filtered(Seed001::GUNZIP, compressed)).to eq(text)
+      end
+    end
+
+    it "has four methods between descriptors and Strings, with what gzip knows of a file" do
+      program = <<~'RUBY'
+        require 'polyphony'
+        File.open('FILE') do |file|
+          IO.gzip(file, gzipped = +'', { orig_name: 'file', mtime: 42, comment: 'a remark' })
+          p IO.gunzip(gzipped, text = +'', info = {}), info[:orig_name], info[:mtime].to_i, info[:comment]
+          IO.deflate(text, deflated = +'')
+          IO.inflate(deflated, STDOUT)
+        end
+      RUBY
+      Tempfile.create("seed") do |file|
+        file.write("hello " * 1000)
+        file.flush
+        output = filtered(program.sub("FILE", file.path), "")
+        expect(output).to eq(%(6000\n"file"\n42\n"a remark"\n#{"hello " * 1000}))
+      end
+    end
+
+    it "serves a file gzipped, in chunks that are spliced" do
+      Tempfile.create("seed", binmode: true) do |file|
+        file.write(random_bytes(300_000, 8) * 3)
+        file.flush
+        serve(Seed001::STATIC_FILE_GZIPPED.sub("FILE", file.path)) do |port, program|
+          command = ["curl", "-sS", "--compressed", "--max-time", "20", "http://127.0.0.1:#{port}/"]
+          text, = Open3.capture2(*command, binmode: true)
+          expect(text == File.binread(file.path)).to be(true), program.report
+        end
       end
     end
   end
