@@ -8,7 +8,7 @@ use super::super::ends::End;
 use super::super::host::Host;
 use super::source::{for_host, is_descriptor};
 use crate::errors::{Outcome, Raise};
-use crate::ruby::value;
+use crate::ruby::{io, value};
 
 /// A destination. It is not closed.
 pub(super) enum Sink {
@@ -57,7 +57,7 @@ impl Sink {
         let copy = value::string(unsafe { &*bytes });
         value::call(object, method, &[copy])?;
         if let Self::Descriptor(end) = self {
-            crate::ruby::io::flush(end.io)?;
+            io::flush(end.io)?;
         }
         Ok(())
     }
