@@ -46,7 +46,7 @@ impl<T> Driver<T> {
                 let key = OpKey::from_user_data(user_data);
                 let Cqe { result, flags, .. } = cqe;
                 let segment = pool.as_mut().and_then(|pool| pool.take_in(result, flags));
-                ran_out |= result == -libc::ENOBUFS && ops.takes_buffers(key);
+                let starved = result == -libc::ENOBUFS && ops.takes_buffers(key);
                 let completion = Completion { result, flags, segment };
                 let stream = ops.stream(key).and_then(|id| streams.get_mut(id));
                 let (todo, full) = match stream {
@@ -59,6 +59,8 @@ impl<T> Driver<T> {
                 if cqe.more() && full {
                     crowded.push(key);
                 }
+                // Whoever has enough unread needs no larger pool.
+                ran_out |= starved && !full;
                 match todo {
                     op::Todo::Wake => sink.wake(key),
                     op::Todo::Freed(data) => {

@@ -191,6 +191,27 @@ fn a_full_stream_is_stopped_and_goes_on_later() {
 }
 
 #[test]
+fn a_stream_that_has_taken_all_buffers_at_once_gets_no_larger_pool() {
+    let mut feed = Feed::pipe();
+    let size = crate::splice::calls::set_pipe_size(feed.fds[1], 1 << 20);
+    if size < 1 << 20 || !feed.it.driver.capabilities().read_multishot {
+        eprintln!("skipped: no pipe of 1 MiB, or no multishot read");
+        return;
+    }
+    for _ in 0..3 {
+        send(feed.fds[1], &[b'x'; 512 * 1024]);
+        let mut left = 512 * 1024;
+        while left > 0 {
+            feed.fill_to(1);
+            left -= feed.read().len();
+        }
+    }
+    // As many as the kernel should have, twice: those that are unread, and those in their place.
+    assert!(feed.it.driver.buffers().allocated <= 32, "{:?}", feed.it.driver.buffers());
+    assert_eq!(feed.close(), 0);
+}
+
+#[test]
 fn a_closed_descriptor_is_read_no_more() {
     let mut feed = Feed::pipe();
     send(feed.fds[1], b"foo");
