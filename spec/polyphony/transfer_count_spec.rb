@@ -109,13 +109,14 @@ RSpec.describe "what a transfer has moved", :polyphony do
     end
 
     it "is told of splices to EOF, and of files sent to sockets" do
-      _reader, writer = IO.pipe
+      reader, writer = IO.pipe
       told = []
       IO.splice(temporary_file("abcde"), writer, -2) { |moved| told << moved }
       expect(told).to eq([2, 4, 5])
-      near, = UNIXSocket.pair
+      near, far = UNIXSocket.pair
       IO.double_splice(temporary_file("abcde"), near, -2) { |moved| told << moved }
       expect(told.last(3)).to eq([2, 4, 5])
+      [reader, writer, near, far].each(&:close)
     end
 
     it "may leave by break or with an error, and the source goes on from there" do
@@ -127,6 +128,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
         .to raise_error("enough") { |error| expect(error.bytes_moved).to eq(1) }
       expect(open_descriptors).to eq(before)
       expect([far.readpartial(10), file.read]).to eq(%w[abc de])
+      [near, far, file].each(&:close)
     end
   end
 
