@@ -6,6 +6,7 @@ mod chunks;
 mod compression;
 mod copy;
 mod ends;
+mod flight;
 mod host;
 mod meter;
 mod moves;

@@ -6,33 +6,19 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Progress, Splice};
+use polyphony_core::op::Splice;
 use polyphony_core::splice::calls::{self, Kind, Next};
 use polyphony_core::splice::{Cached, LARGE_PIPE, Plan, Pump, WINDOW};
 use polyphony_core::{net, sys};
 use rb_sys::VALUE;
 
 use super::ends::End;
-use super::moves::{self, outcome_of};
-use crate::errors::{Outcome, Raise, check};
-use crate::machine::{Machine, OnInterrupt, Seen, Watch, op_len};
+use super::flight::{Flight, Landed, Side, Stopped};
+use super::moves;
+use crate::errors::{Outcome, Raise};
+use crate::machine::{Machine, op_len};
 use crate::ruby::NIL;
 use crate::ruby::buffer::Loan;
-
-/// What an op in flight stands for.
-#[derive(Clone, Copy)]
-enum Flight {
-    /// Waiting until the end is ready.
-    Poll(Watch),
-    /// Moving bytes.
-    Move(OpKey),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    In,
-    Out,
-}
 
 /// One direction of a transfer under way, with its pipe.
 pub(super) struct Transfer {
@@ -108,22 +94,13 @@ impl Transfer {
     fn collect(&mut self, machine: &Machine) -> Outcome<bool> {
         let mut progress = false;
         for side in [Side::In, Side::Out] {
-            let result = match &mut self.flights[side as usize] {
-                Some(Flight::Poll(watch)) => match watch.take(machine)? {
-                    Seen::Result(result) => check(result).map(|_| None)?,
-                    Seen::Nothing | Seen::TimedOut => continue,
-                },
-                Some(Flight::Move(key)) => match machine.take(*key) {
-                    Progress::Result(completion, _) => Some(completion.result),
-                    Progress::Gone => Some(-libc::ECANCELED),
-                    Progress::Pending | Progress::TimedOut => continue,
-                },
-                None => continue,
-            };
+            let Some(flight) = &mut self.flights[side as usize] else { continue };
+            let Some(landed) = flight.take(machine)? else { continue };
             self.flights[side as usize] = None;
             progress = true;
-            if let Some(moved) = result {
-                self.report(machine, side, outcome_of(moved))?;
+            match landed {
+                Landed::Ready(ready) => ready?,
+                Landed::Moved(moved) => self.report(machine, side, moved)?,
             }
         }
         Ok(progress)
@@ -199,7 +176,7 @@ impl Transfer {
             }
             Err(libc::EAGAIN) => {
                 self.cached.forget();
-                self.poll(machine, Side::Out, self.to.fd, libc::POLLOUT)?;
+                self.poll(machine, Side::Out, self.to.fd)?;
                 return Ok(Some(false));
             }
             Err(libc::EINTR) => {}
@@ -224,20 +201,19 @@ impl Transfer {
             (Side::Out, Ok(bytes)) => self.pump.moved_out(bytes),
             (Side::In, Err(libc::EAGAIN)) => {
                 if self.pump.would_wait() {
-                    self.poll(machine, side, self.from.fd, libc::POLLIN)?;
+                    self.poll(machine, side, self.from.fd)?;
                 }
             }
-            (Side::Out, Err(libc::EAGAIN)) => {
-                self.poll(machine, side, self.to.fd, libc::POLLOUT)?;
-            }
+            (Side::Out, Err(libc::EAGAIN)) => self.poll(machine, side, self.to.fd)?,
             (_, Err(libc::EINTR)) => {}
             (_, Err(errno)) => return Err(Raise::Errno(errno)),
         }
         Ok(())
     }
 
-    fn poll(&mut self, machine: &Machine, side: Side, fd: RawFd, events: i16) -> Outcome<()> {
-        self.flights[side as usize] = Some(Flight::Poll(machine.watch(fd, events, None)?));
+    fn poll(&mut self, machine: &Machine, side: Side, fd: RawFd) -> Outcome<()> {
+        let watch = machine.watch(fd, side.events(), None)?;
+        self.flights[side as usize] = Some(Flight::Poll(watch));
         Ok(())
     }
 
@@ -246,17 +222,11 @@ impl Transfer {
     /// that is set back. nil where there is nothing.
     pub(super) fn close(&mut self, machine: &Machine) -> VALUE {
         for side in [Side::In, Side::Out] {
-            match self.flights[side as usize].take() {
-                Some(Flight::Poll(watch)) => machine.abandon(watch.key()),
-                Some(Flight::Move(key)) => {
-                    let late = machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
-                    match (side, late) {
-                        (Side::In, Some(Ok(bytes))) => self.pump.moved_in(bytes),
-                        (Side::Out, Some(Ok(bytes))) => self.pump.moved_out(bytes),
-                        (_, Some(Err(_)) | None) => {}
-                    }
-                }
-                None => {}
+            let Some(flight) = self.flights[side as usize].take() else { continue };
+            match (side, flight.stop(machine)) {
+                (Side::In, Stopped::Moved(Ok(bytes))) => self.pump.moved_in(bytes),
+                (Side::Out, Stopped::Moved(Ok(bytes))) => self.pump.moved_out(bytes),
+                _ => {}
             }
         }
         let Some(pipe) = self.pipe.take() else { return NIL };

@@ -6,37 +6,17 @@ use polyphony_core::op::{OpKey, Progress, Read, Write};
 use rb_sys::VALUE;
 
 use super::super::ends::End;
-use super::super::moves::{self, outcome_of};
+use super::super::flight::{Flight, Landed, Side, Stopped};
+use super::super::moves;
 use super::Transfer;
 use super::stream::Held;
 use crate::clock;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Role, Seen, Watch, op_len, value_of};
+use crate::machine::{CURRENT_POSITION, Machine, Role, op_len, value_of};
 use crate::ruby::{NIL, io};
 
 /// Less input than this is worked on at once: handing it to a thread would take longer.
 const INLINE: usize = 2048;
-
-/// What an op in flight stands for.
-#[derive(Clone, Copy)]
-enum Flight {
-    /// Moving bytes.
-    Move(OpKey),
-    /// Waiting until the end is ready.
-    Poll(Watch),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    In,
-    Out,
-}
-
-impl Side {
-    fn events(self) -> i16 {
-        if self == Self::In { libc::POLLIN } else { libc::POLLOUT }
-    }
-}
 
 /// What is in flight for a stream, but for what workers do.
 struct Run<'a> {
@@ -118,20 +98,14 @@ impl Run<'_> {
     }
 
     fn collect_flight(&mut self, side: Side, end: &End) -> Outcome<bool> {
-        let moved = match &mut self.flights[side as usize] {
-            Some(Flight::Poll(watch)) => match watch.take(self.machine)? {
-                Seen::Result(errno @ ..0) => return Err(failure(end, -errno)),
-                Seen::Result(_) => Err(libc::EINTR),
-                Seen::Nothing | Seen::TimedOut => return Ok(false),
-            },
-            Some(Flight::Move(key)) => match self.machine.take(*key) {
-                Progress::Result(completion, _) => outcome_of(completion.result),
-                Progress::Gone => Err(libc::ECANCELED),
-                Progress::Pending | Progress::TimedOut => return Ok(false),
-            },
-            None => return Ok(false),
-        };
+        let Some(flight) = &mut self.flights[side as usize] else { return Ok(false) };
+        let Some(landed) = flight.take(self.machine)? else { return Ok(false) };
         self.flights[side as usize] = None;
+        let moved = match landed {
+            Landed::Ready(Err(errno)) => return Err(failure(end, errno)),
+            Landed::Ready(Ok(())) => Err(libc::EINTR),
+            Landed::Moved(moved) => moved,
+        };
         match moved {
             Ok(count) => self.moved(side, count),
             // Once more.
@@ -260,18 +234,11 @@ impl Run<'_> {
     fn close(&mut self) {
         self.end_silence();
         for side in [Side::Out, Side::In] {
-            match self.flights[side as usize].take() {
-                None => {}
-                Some(Flight::Poll(watch)) => self.machine.abandon(watch.key()),
-                Some(Flight::Move(key)) => {
-                    let late = self.machine.stop(key, OnInterrupt::AwaitCancel).map(outcome_of);
-                    match (side, late) {
-                        (Side::Out, Some(Ok(count))) => self.held.was_written(count),
-                        (_, Some(_)) => {}
-                        // The thread is dying.
-                        (_, None) => self.held.leave(),
-                    }
-                }
+            let Some(flight) = self.flights[side as usize].take() else { continue };
+            match (side, flight.stop(self.machine)) {
+                (Side::Out, Stopped::Moved(Ok(count))) => self.held.was_written(count),
+                (_, Stopped::Left) => self.held.leave(),
+                (_, Stopped::Moved(_) | Stopped::Poll) => {}
             }
         }
         let working = self.held.with(|parts| std::mem::take(&mut parts.working));
