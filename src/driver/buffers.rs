@@ -2,6 +2,7 @@
 
 use super::Driver;
 use crate::buf::{Figures, Pool, Segment};
+use crate::stream::Store;
 
 impl<T> Driver<T> {
     /// Sees to it that the kernel has buffers to fill; to be called before each op that takes
@@ -17,14 +18,12 @@ impl<T> Driver<T> {
     /// The bytes of a segment.
     #[must_use]
     pub fn segment(&self, segment: Segment) -> &[u8] {
-        self.pool.as_ref().map_or(&[], |pool| pool.bytes(segment))
+        self.pool.bytes(segment)
     }
 
     /// A segment was read.
     pub fn release(&mut self, segment: Segment) {
-        if let Some(pool) = &mut self.pool {
-            pool.release(segment);
-        }
+        self.pool.release(segment);
     }
 
     pub(super) fn release_unclaimed(&mut self) {

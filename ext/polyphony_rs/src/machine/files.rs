@@ -179,11 +179,16 @@ impl Source {
         self.len() == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Where the bytes are, and how many.
+    pub(crate) fn memory(&self) -> (*const u8, usize) {
         match self {
-            Self::Lent { len, .. } => *len,
-            Self::Owned(bytes) => bytes.len(),
+            Self::Lent { ptr, len, .. } => (*ptr, *len),
+            Self::Owned(bytes) => (bytes.as_ptr(), bytes.len()),
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.memory().1
     }
 
     pub(crate) fn release(self) {

@@ -415,16 +415,6 @@ fn conclude(count: Result<usize, Interruption>) -> Outcome {
     }
 }
 
-impl Source {
-    /// Where the bytes are, and how many.
-    pub(crate) fn memory(&self) -> (*const u8, usize) {
-        match self {
-            Self::Lent { ptr, len, .. } => (*ptr, *len),
-            Self::Owned(bytes) => (bytes.as_ptr(), bytes.len()),
-        }
-    }
-}
-
 pub(super) fn init(class: VALUE) {
     let methods = typed::define_module_under(class, c"SSLMethods");
     METHODS.store(methods, Ordering::Relaxed);

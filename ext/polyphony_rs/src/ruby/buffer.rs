@@ -4,7 +4,7 @@ use std::os::raw::{c_long, c_void};
 
 use rb_sys::VALUE;
 
-use super::value::{is_string, kind_of};
+use super::value::{is_string, kind_of, string_len};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
 
@@ -128,8 +128,7 @@ fn position(len: usize, offset: i64) -> Outcome<usize> {
 }
 
 fn lend_string(string: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
-    // SAFETY: it is a String.
-    let before = usize::try_from(unsafe { rb_sys::RSTRING_LEN(string) }).unwrap_or(0);
+    let before = string_len(string);
     let offset = position(before, offset)?;
     let end = offset.checked_add(maxlen).filter(|end| c_long::try_from(*end).is_ok());
     let Some(end) = end else {
@@ -303,8 +302,7 @@ impl Target {
 /// runs out.
 pub(crate) fn lend_source(value: VALUE, max: Option<usize>) -> Outcome<Source> {
     if is_string(value) {
-        // SAFETY: it is a String.
-        let len = usize::try_from(unsafe { rb_sys::RSTRING_LEN(value) }).unwrap_or(0);
+        let len = string_len(value);
         let take = max.unwrap_or(len).min(len);
         if take <= COPY_UP_TO {
             // SAFETY: the bytes are copied before anything else runs.

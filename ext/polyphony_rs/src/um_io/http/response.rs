@@ -62,7 +62,7 @@ impl UmIo {
         string: VALUE,
         behind: &[u8],
     ) -> Outcome {
-        let len = string_len(string);
+        let len = value::string_len(string);
         let total = before.len() + len + behind.len();
         let put = if len <= COPY_UP_TO {
             // SAFETY: it is a String, and nothing of Ruby runs while it is copied.
@@ -75,11 +75,22 @@ impl UmIo {
             let last = protect(|| value::string(behind))?;
             self.write_buffers(&[first, string, last])
         };
-        // In the middle of a message, nothing else can be said.
+        self.end_unless_whole(put, total)
+    }
+
+    /// In the middle of a message, nothing else can be said.
+    fn end_unless_whole(&self, put: Outcome, total: usize) -> Outcome {
         if !matches!(put, Ok(sent) if value::fixnum(sent) == i64::try_from(total).ok()) {
             self.http.borrow_mut().end();
         }
         put
+    }
+
+    /// Sends bytes that nothing but all of them makes sense of.
+    fn put_message(&self, machine: &Machine, bytes: Vec<u8>) -> Outcome {
+        let total = bytes.len();
+        let put = self.put(machine, bytes);
+        self.end_unless_whole(put, total)
     }
 
     /// Refuses a response in the middle of another one.
@@ -88,6 +99,13 @@ impl UmIo {
             Outgoing::None => Ok(()),
             _ => Err(Raise::um_error("the response before is not finished")),
         }
+    }
+}
+
+impl Exchange {
+    /// Whether a response of that status has no body, or none that is sent.
+    fn is_bodiless(&self, status: u16) -> bool {
+        !allows_body(status) || self.request.is_some_and(|request| request.is_head)
     }
 }
 
@@ -117,12 +135,14 @@ impl Prepared {
     ) -> Outcome<Self> {
         let asked = exchange.request;
         let version = asked.map_or(Version::Http11, |request| request.version);
-        let is_bodiless = !allows_body(status) || asked.is_some_and(|request| request.is_head);
+        let is_bodiless = exchange.is_bodiless(status);
         let (body, outgoing) = match sending {
             // Without a body there is nothing to be told of its length.
             Sending::Whole(NIL) if is_bodiless => (Body::None, Outgoing::None),
             Sending::Whole(NIL) => (Body::Length(0), Outgoing::None),
-            Sending::Whole(string) => (Body::Length(string_len(string) as u64), Outgoing::None),
+            Sending::Whole(string) => {
+                (Body::Length(value::string_len(string) as u64), Outgoing::None)
+            }
             Sending::Pieces(_) if status < 200 => (Body::None, Outgoing::None),
             Sending::Pieces(_) if !allows_body(status) => (Body::None, Outgoing::Bodiless),
             Sending::Pieces(len) => match (len, version) {
@@ -136,7 +156,7 @@ impl Prepared {
         };
         let room = match sending {
             Sending::Whole(string) if string != NIL && !is_bodiless => {
-                Some(string_len(string)).filter(|len| *len <= COPY_UP_TO).unwrap_or(0)
+                Some(value::string_len(string)).filter(|len| *len <= COPY_UP_TO).unwrap_or(0)
             }
             _ => 0,
         };
@@ -200,11 +220,6 @@ fn each_value(given: VALUE, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outco
 fn has_close(value: &[u8]) -> bool {
     let mut tokens = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     tokens.any(|token| token.eq_ignore_ascii_case(b"close"))
-}
-
-fn string_len(string: VALUE) -> usize {
-    // SAFETY: it is a String, and nothing of Ruby runs meanwhile.
-    unsafe { value::bytes(string) }.len()
 }
 
 fn status_of(argument: VALUE) -> Outcome<u16> {
@@ -271,27 +286,10 @@ fn write_response(this: VALUE, args: Args) -> Outcome {
     let (status, headers) = (status_of(args.get(0))?, headers_of(args.get(1))?);
     let body = body_of(args.get(2))?;
     let head = prepare(io, machine, status, headers, Sending::Whole(body))?;
-    if body == NIL || !io.sends_body(status) {
+    if body == NIL || io.http.borrow().is_bodiless(status) {
         return io.put_message(machine, head);
     }
     io.put_around(machine, head, body, b"")
-}
-
-impl UmIo {
-    fn sends_body(&self, status: u16) -> bool {
-        let asked_for_head = self.http.borrow().request.is_some_and(|request| request.is_head);
-        allows_body(status) && !asked_for_head
-    }
-
-    /// Sends bytes that nothing but all of them makes sense of.
-    fn put_message(&self, machine: &Machine, bytes: Vec<u8>) -> Outcome {
-        let total = i64::try_from(bytes.len()).ok();
-        let put = self.put(machine, bytes);
-        if !matches!(put, Ok(sent) if value::fixnum(sent) == total) {
-            self.http.borrow_mut().end();
-        }
-        put
-    }
 }
 
 /// `http_write_head(status, headers = nil, length = nil)`: the body follows in pieces, which are
@@ -320,7 +318,7 @@ fn write_chunk(this: VALUE, string: VALUE) -> Outcome {
     if !value::is_string(string) {
         return Err(Raise::type_error("a chunk must be a String"));
     }
-    match (outgoing(io)?, NonZeroUsize::new(string_len(string))) {
+    match (outgoing(io)?, NonZeroUsize::new(value::string_len(string))) {
         // An empty chunk would end the body.
         (Outgoing::None | Outgoing::Bodiless, _) | (_, None) => Ok(value::integer(0)),
         (Outgoing::Plain, Some(_)) => io.put_around(machine, Vec::new(), string, b""),
