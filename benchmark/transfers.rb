@@ -128,9 +128,15 @@ end
 
 def loop_of_splices
   with_file(256) do |path|
-    compare("A file through a pipe in pieces of 64 KB", "splice(2)", 1.1,
-            "splice(2)" => Bench.native("splice-loop", "--file", path, "--chunk", 65_536),
-            "polyphony" => Bench.ruby("benchmark/transfers/splice_loop.rb", path, 65_536))
+    native = Bench.native("splice-loop", "--file", path, "--chunk", 65_536)
+    ours = Bench.ruby("benchmark/transfers/splice_loop.rb", path, 65_536)
+    compare("A file through a pipe to the null device, in pieces of 64 KB", "splice(2)", 1.1,
+            "splice(2)" => native, "polyphony" => ours)
+    Bench::Child.open(Bench.native("sink")) do |sink|
+      port = sink.line.fetch(:port)
+      compare("The same to a socket", "splice(2)", 1.1,
+              "splice(2)" => [*native, "--port", port.to_s], "polyphony" => [*ours, port.to_s])
+    end
   end
 end
 

@@ -1,22 +1,22 @@
 # frozen_string_literal: true
 
-# A file to a pipe and on to the null device, in pieces: two IO.splice for each.
+# A file to a pipe and on to a port (or the null device), in pieces: two IO.splice for each.
 #
-#   splice_loop.rb PATH CHUNK
+#   splice_loop.rb PATH CHUNK [PORT]
 
 require "polyphony"
 require_relative "cost"
 
-path, chunk = ARGV
+path, chunk, port = ARGV
 chunk = Integer(chunk)
 file = File.open(path, "rb")
-null = File.open(File::NULL, "wb")
+destination = port ? TCPSocket.new("127.0.0.1", Integer(port)) : File.open(File::NULL, "wb")
 reader, writer = IO.pipe
 report do
   total = 0
   while (held = IO.splice(file, writer, chunk)).positive?
     total += held
-    held -= IO.splice(reader, null, held) while held.positive?
+    held -= IO.splice(reader, destination, held) while held.positive?
   end
   total
 end

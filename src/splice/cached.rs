@@ -44,7 +44,22 @@ pub fn has_cachestat() -> bool {
 /// How long what was seen is good for another transfer, in nanoseconds: pages may leave again.
 const GOOD_FOR: u64 = 10_000_000;
 
-/// Where a file stands: which one, not by which descriptor.
+/// Which file it is, not by which descriptor, and its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStat {
+    device: u64,
+    inode: u64,
+    size: u64,
+}
+
+impl FileStat {
+    pub(super) fn new(stat: &libc::stat) -> Option<Self> {
+        let size = u64::try_from(stat.st_size).ok()?;
+        Some(Self { device: stat.st_dev, inode: stat.st_ino, size })
+    }
+}
+
+/// Where a file stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     device: u64,
@@ -67,6 +82,8 @@ pub struct Cached {
     can_ask: bool,
     now: u64,
     earlier: Option<Sighting>,
+    /// What the caller has just seen of the file: good for the first look.
+    stat: Option<FileStat>,
     /// Bytes that were seen in memory and have not been moved since.
     seen: usize,
     /// Where they begin, and when they were seen.
@@ -74,11 +91,11 @@ pub struct Cached {
 }
 
 impl Cached {
-    /// Nothing is known yet but what an earlier transfer has left. Without `can_ask`
-    /// ([`has_cachestat`]) nothing ever is. `now` is in nanoseconds.
+    /// Nothing is known yet but the file itself, and what an earlier transfer has left. Without
+    /// `can_ask` ([`has_cachestat`]) nothing ever is. `now` is in nanoseconds.
     #[must_use]
-    pub fn new(can_ask: bool, earlier: Option<Sighting>, now: u64) -> Self {
-        Self { can_ask, now, earlier, seen: 0, place: None }
+    pub fn new(can_ask: bool, stat: Option<FileStat>, earlier: Option<Sighting>, now: u64) -> Self {
+        Self { can_ask, now, earlier, stat, seen: 0, place: None }
     }
 
     /// How many of the next `len` bytes can be moved without waiting for the disk: some, or `None`
@@ -115,7 +132,7 @@ impl Cached {
 
     /// Sees a window of bytes, or `len` of them where the window isn't all in memory.
     fn look(&mut self, fd: RawFd, len: usize) -> Option<()> {
-        let (place, left) = place_of(fd)?;
+        let (place, left) = place_of(fd, self.stat.take())?;
         let good = |earlier: &Sighting| {
             earlier.place == place && self.now.saturating_sub(earlier.at) < GOOD_FOR
         };
@@ -135,13 +152,12 @@ impl Cached {
 }
 
 /// Where a file stands, and how many bytes are left from there on.
-fn place_of(fd: RawFd) -> Option<(Place, usize)> {
-    let stat = sys::stat(fd)?;
+fn place_of(fd: RawFd, stat: Option<FileStat>) -> Option<(Place, usize)> {
+    let FileStat { device, inode, size } = stat.or_else(|| FileStat::new(&sys::stat(fd)?))?;
     // SAFETY: no pointers.
     let position = u64::try_from(unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) }).ok()?;
-    let size = u64::try_from(stat.st_size).ok()?;
     let left = usize::try_from(size.saturating_sub(position)).unwrap_or(usize::MAX);
-    Some((Place { device: stat.st_dev, inode: stat.st_ino, position }, left))
+    Some((Place { device, inode, position }, left))
 }
 
 /// Whether so many bytes (more than none) are all in memory, and have arrived there.
@@ -174,7 +190,7 @@ mod tests {
     }
 
     fn new(can_ask: bool) -> Cached {
-        Cached::new(can_ask, None, 0)
+        Cached::new(can_ask, None, None, 0)
     }
 
     /// What the next transfer knows, 100 of 10,000 bytes having been moved by one at time 0.
@@ -186,7 +202,7 @@ mod tests {
         file.seek(SeekFrom::Start(100)).expect("seek");
         let sighting = cached.sighting();
         assert_eq!(sighting.map(|sighting| sighting.seen), Some(9900));
-        Cached::new(true, sighting, now)
+        Cached::new(true, None, sighting, now)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 use std::ptr::null_mut;
 
+use super::cached::FileStat;
 use crate::sys::{errno, stat};
 
 /// The number of the devices that are made of memory.
@@ -27,17 +28,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a descriptor is; for what is none, [`Kind::Other`].
+    /// What a descriptor is ([`Kind::Other`] for what is none), and which file.
     #[must_use]
-    pub fn of(fd: RawFd) -> Self {
-        let Some(stat) = stat(fd) else { return Self::Other };
-        match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG | libc::S_IFBLK => Self::File,
+    pub fn of(fd: RawFd) -> (Self, Option<FileStat>) {
+        let Some(stat) = stat(fd) else { return (Self::Other, None) };
+        let kind = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFBLK => return (Self::File, FileStat::new(&stat)),
             libc::S_IFIFO => Self::Pipe,
             libc::S_IFSOCK => Self::Socket { nonblocking: is_nonblocking(fd) },
             libc::S_IFCHR if libc::major(stat.st_rdev) == MEMORY_MAJOR => Self::Memory,
             _ => Self::Other,
-        }
+        };
+        (kind, None)
     }
 
     /// Whether [`splice_now`] never waits on it, as source and as destination.

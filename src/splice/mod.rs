@@ -10,7 +10,7 @@ mod chunked;
 mod copier;
 mod pump;
 
-pub use cached::{Cached, Sighting, WINDOW, has_cachestat};
+pub use cached::{Cached, FileStat, Sighting, WINDOW, has_cachestat};
 pub use chunked::{Chunked, Step};
 pub use copier::{BUFFER, Copier};
 pub use pump::{LARGE_PIPE, Plan, Pump, SMALL_PIPE};

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         "pour" => Options::parse(words, &["port", "bytes"]).and_then(transfers::pour),
         "splice-proxy" => Options::parse(words, &["port", "to"]).and_then(transfers::splice_proxy),
         "send-file" => Options::parse(words, &["port", "file"]).and_then(transfers::send_file),
-        "splice-loop" => Options::parse(words, &["file", "chunk"]).and_then(transfers::splice_loop),
+        "splice-loop" => Options::parse(words, &["file", "chunk", "port"]).and_then(transfers::splice_loop),
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -4,7 +4,7 @@ use crate::{Failure, options::Options, stop::Stop, sys};
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 const PIPE_BYTES: libc::c_int = 1 << 20;
@@ -100,7 +100,7 @@ pub fn splice_proxy(options: Options) -> Result<(), Failure> {
 struct Way<'a> {
     from: &'a TcpStream,
     to: &'a TcpStream,
-    pipe: (std::os::fd::OwnedFd, std::os::fd::OwnedFd),
+    pipe: (OwnedFd, OwnedFd),
     held: usize,
     ended: bool,
     done: bool,
@@ -170,11 +170,15 @@ pub fn send_file(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file to a pipe and on to the null device, in pieces: two splice(2) for each.
+/// A file to a pipe and on to a port (or the null device), in pieces: two splice(2) for each.
 pub fn splice_loop(options: Options) -> Result<(), Failure> {
     let path: String = options.get("file", String::new())?;
     let chunk: usize = options.get("chunk", 65536)?;
-    let (file, null) = (File::open(path)?, File::create("/dev/null")?);
+    let file = File::open(path)?;
+    let destination: OwnedFd = match options.get("port", 0u16)? {
+        0 => File::create("/dev/null")?.into(),
+        port => TcpStream::connect(("127.0.0.1", port))?.into(),
+    };
     let (reader, writer) = sys::pipe()?;
     let (start, cpu) = (Instant::now(), sys::own_cpu_ns());
     let mut total = 0;
@@ -185,7 +189,7 @@ pub fn splice_loop(options: Options) -> Result<(), Failure> {
         }
         total += held;
         while held > 0 {
-            held -= sys::splice(reader.as_raw_fd(), null.as_raw_fd(), held)?;
+            held -= sys::splice(reader.as_raw_fd(), destination.as_raw_fd(), held)?;
         }
     }
     print_cost(total, start, cpu);

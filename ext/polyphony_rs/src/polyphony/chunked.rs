@@ -69,7 +69,7 @@ impl<'a> Transfer<'a> {
         } else {
             Body::Buffer(NIL, 0)
         };
-        let (chunked, cached) = (Chunked::new(max), moves::cached(machine));
+        let (chunked, cached) = (Chunked::new(max), moves::cached(machine, &from));
         Ok(Self { machine, from, to, chunked, body, cached, ahead: from.io != NIL })
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+use polyphony_core::splice::FileStat;
 use polyphony_core::splice::calls::{self, Kind};
 use rb_sys::VALUE;
 
@@ -22,6 +23,8 @@ pub(super) struct End {
     /// -1 where bytes go through the object's methods.
     pub(super) fd: RawFd,
     pub(super) kind: Kind,
+    /// Which file it is, as it was when the call began.
+    pub(super) file: Option<FileStat>,
 }
 
 impl End {
@@ -43,17 +46,29 @@ impl End {
     fn new(object: VALUE, conversion: &CStr, side: impl FnOnce(VALUE) -> VALUE) -> Outcome<Self> {
         if let Some(fd) = value::fixnum(object) {
             let fd = RawFd::try_from(fd).map_err(|_| Raise::Errno(libc::EBADF))?;
-            return Ok(Self { object, io: NIL, lent: false, fd, kind: Kind::of(fd) });
+            return Ok(Self::of_descriptor(object, NIL, false, fd));
         }
         // Its descriptor has what it encrypts, and would take anything in the clear.
         if is_ssl_socket(object) {
-            return Ok(Self { object, io: NIL, lent: false, fd: -1, kind: Kind::Other });
+            return Ok(Self {
+                object,
+                io: NIL,
+                lent: false,
+                fd: -1,
+                kind: Kind::Other,
+                file: None,
+            });
         }
         let lent = !io::is_io(object) && value::responds_to(object, conversion);
         let io = if lent { value::call(object, conversion, &[])? } else { io::convert(object)? };
         let io = side(io);
         let fd = io::descriptor(io)?;
-        Ok(Self { object, io, lent, fd, kind: Kind::of(fd) })
+        Ok(Self::of_descriptor(object, io, lent, fd))
+    }
+
+    fn of_descriptor(object: VALUE, io: VALUE, lent: bool, fd: RawFd) -> Self {
+        let (kind, file) = Kind::of(fd);
+        Self { object, io, lent, fd, kind, file }
     }
 
     /// Whether bytes go through the object's methods, as it has no descriptor of its own.

@@ -60,10 +60,10 @@ pub(super) fn by_ring<O: Op>(machine: &Machine, op: O) -> Outcome<Moved> {
 }
 
 /// What is known of a source's bytes in memory.
-pub(super) fn cached(machine: &Machine) -> Cached {
+pub(super) fn cached(machine: &Machine, from: &End) -> Cached {
     let state = machine.state().borrow();
     let can_ask = state.driver.capabilities().cachestat;
-    Cached::new(can_ask, state.sighting, clock::coarse())
+    Cached::new(can_ask, from.file, state.sighting, clock::coarse())
 }
 
 /// How much of `len` bytes can be moved from an end without waiting for a disk; `None`: it might

@@ -42,7 +42,7 @@ impl Transfer {
             from,
             to,
             pipe: None,
-            cached: moves::cached(machine),
+            cached: moves::cached(machine, &from),
             flights: [None, None],
             half_close: half_close && from.fd != to.fd,
             finished: false,

@@ -62,7 +62,7 @@ fn one_move(
     if !from.is_pipe() && !to.is_pipe() {
         return copy::once(machine, (from, to), len, meter);
     }
-    let mut cached = moves::cached(machine);
+    let mut cached = moves::cached(machine, from);
     let moved = moves::splice(machine, from, to, len, &mut cached)?;
     if from.kind == Kind::File {
         machine.state().borrow_mut().sighting = cached.sighting();

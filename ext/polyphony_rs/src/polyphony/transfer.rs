@@ -61,7 +61,7 @@ fn by_its_own_pipe(
     plan: Plan,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    let mut cached = moves::cached(machine);
+    let mut cached = moves::cached(machine, from);
     loop {
         let left = plan.limit.map_or(u64::MAX, |limit| limit.saturating_sub(meter.moved));
         if left == 0 {
