@@ -8,9 +8,11 @@ mod cached;
 pub mod calls;
 mod chunked;
 mod copier;
+mod pipe;
 mod pump;
 
 pub use cached::{Cached, FileStat, Sighting, WINDOW, has_cachestat};
 pub use chunked::{Chunked, Step};
 pub use copier::{BUFFER, Copier};
-pub use pump::{LARGE_PIPE, Plan, Pump, SMALL_PIPE};
+pub use pipe::{LARGE_PIPE, Pipe, SMALL_PIPE};
+pub use pump::{Plan, Pump};

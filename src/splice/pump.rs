@@ -3,11 +3,7 @@
 //! A [`Pump`] knows how much may go in and out of its pipe; whoever drives it carries the moves
 //! out (by `splice(2)` or through the ring) and reports what came of them.
 
-/// Capacity of a fresh pipe, in bytes.
-pub const SMALL_PIPE: usize = 64 * 1024;
-/// Capacity asked for once a transfer has filled its pipe: 1 MiB moves two to three times as
-/// fast as 64 KiB.
-pub const LARGE_PIPE: usize = 1024 * 1024;
+use super::pipe::SMALL_PIPE;
 
 /// How much to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +153,7 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::splice::LARGE_PIPE;
     use proptest::prelude::*;
 
     #[test]

@@ -1,11 +1,8 @@
 //! `IO.http1_splice_chunked`: a transfer in HTTP's chunked coding.
 
-use std::os::fd::RawFd;
-
 use polyphony_core::op::Splice;
 use polyphony_core::splice::calls::{self, Next};
-use polyphony_core::splice::{BUFFER, Cached, Chunked, LARGE_PIPE, SMALL_PIPE, Step, WINDOW};
-use polyphony_core::{net, sys};
+use polyphony_core::splice::{BUFFER, Cached, Chunked, Pipe, SMALL_PIPE, Step, WINDOW};
 use rb_sys::VALUE;
 
 use super::copy;
@@ -18,9 +15,8 @@ use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{NIL, io, value};
 
 /// Where a chunk's payload is on its way.
-#[derive(Clone, Copy)]
 enum Body {
-    Pipe([RawFd; 2]),
+    Pipe(Pipe),
     /// In a String, of which so many bytes are written: an end can't be spliced.
     Buffer(VALUE, usize),
 }
@@ -60,11 +56,9 @@ impl<'a> Transfer<'a> {
         // A pipe would keep a chunk that a file or a device, as the destination, refuses.
         let spliced = !from.has_methods() && (to.is_pipe() || to.kind.is_socket());
         let body = if spliced {
-            let pipe = net::pipe(libc::O_NONBLOCK)?;
-            if max > SMALL_PIPE {
-                // As large as it is, it takes what fits.
-                let _ = calls::set_pipe_size(pipe[1], max.min(LARGE_PIPE));
-            }
+            let mut pipe = Pipe::new()?;
+            // As large as it is, it takes what fits.
+            pipe.grow(max);
             Body::Pipe(pipe)
         } else {
             Body::Buffer(NIL, 0)
@@ -95,7 +89,8 @@ impl<'a> Transfer<'a> {
         if self.ahead && self.fill_from_ruby(max)? {
             return Ok(());
         }
-        let Body::Pipe([_, writer]) = self.body else { return self.fill_buffer(max) };
+        let Body::Pipe(pipe) = &self.body else { return self.fill_buffer(max) };
+        let writer = pipe.writer();
         let Moved { bytes, then } =
             match moves::ready(&self.from, &mut self.cached, max.min(WINDOW)) {
                 Some(len) => {
@@ -113,7 +108,8 @@ impl<'a> Transfer<'a> {
                 self.chunked.filled(bytes);
             }
             Err(libc::EAGAIN) if then.is_ok() => return self.wait_for_source(),
-            Err(libc::EINVAL) => self.by_buffer(),
+            // The pipe is empty, and is used no more.
+            Err(libc::EINVAL) => self.body = Body::Buffer(NIL, 0),
             Err(libc::EINTR) => {}
             Err(errno) => return then.and(Err(Raise::Errno(errno))),
         }
@@ -128,15 +124,15 @@ impl<'a> Transfer<'a> {
             self.ahead = false;
             return Ok(false);
         }
-        match self.body {
-            Body::Buffer(..) => self.body = Body::Buffer(bytes, 0),
-            Body::Pipe([_, writer]) => {
-                // An empty pipe has room for them.
-                if calls::write_pipe(writer, &value::bytes_of(bytes)) != Ok(len) {
-                    self.by_buffer();
-                    self.body = Body::Buffer(bytes, 0);
-                }
+        // An empty pipe has room for them.
+        let piped = match &self.body {
+            Body::Buffer(..) => false,
+            Body::Pipe(pipe) => {
+                calls::write_pipe(pipe.writer(), &value::bytes_of(bytes)) == Ok(len)
             }
+        };
+        if !piped {
+            self.body = Body::Buffer(bytes, 0);
         }
         self.chunked.filled(len);
         Ok(true)
@@ -152,13 +148,6 @@ impl<'a> Transfer<'a> {
         let bytes = copy::read(self.machine, &self.from, buffer, len)?;
         self.chunked.filled(value::string_len(bytes));
         Ok(())
-    }
-
-    /// The pipe is empty, and is used no more.
-    fn by_buffer(&mut self) {
-        if let Body::Pipe(pipe) = std::mem::replace(&mut self.body, Body::Buffer(NIL, 0)) {
-            close(pipe);
-        }
     }
 
     /// The source has nothing at present. What was sent is made whole first.
@@ -194,14 +183,14 @@ impl<'a> Transfer<'a> {
 
     /// Payload to the destination.
     fn drain(&mut self, len: usize) -> Outcome<()> {
-        let moved = match self.body {
-            Body::Buffer(buffer, at) => copy::write(self.machine, &self.to, buffer, at..at + len)?,
-            Body::Pipe([reader, _]) if self.to.kind.is_direct() => {
+        let moved = match &self.body {
+            &Body::Buffer(buffer, at) => copy::write(self.machine, &self.to, buffer, at..at + len)?,
+            Body::Pipe(pipe) if self.to.kind.is_direct() => {
                 self.machine.count_op();
-                Moved::at_once(calls::splice_now(reader, self.to.fd, len, Next::More))
+                Moved::at_once(calls::splice_now(pipe.reader(), self.to.fd, len, Next::More))
             }
-            Body::Pipe([reader, _]) => {
-                let op = Splice { from: reader, to: self.to.fd, len: op_len(len) };
+            Body::Pipe(pipe) => {
+                let op = Splice { from: pipe.reader(), to: self.to.fd, len: op_len(len) };
                 moves::by_ring(self.machine, op)?
             }
         };
@@ -234,24 +223,12 @@ impl<'a> Transfer<'a> {
         let left = self.chunked.buffered();
         let rewound = left == 0 || self.from.rewind(left);
         match self.body {
-            Body::Pipe(pipe) => {
-                if !rewound {
-                    self.from.give_back(moves::contents(pipe[0], left));
-                }
-                close(pipe);
-            }
-            Body::Buffer(buffer, at) if !rewound => {
+            _ if rewound => {}
+            Body::Pipe(pipe) => self.from.give_back(moves::contents(&pipe, left)),
+            Body::Buffer(buffer, at) => {
                 self.from.give_back(value::substring(buffer, at..at + left));
             }
-            Body::Buffer(..) => {}
         }
-    }
-}
-
-fn close(pipe: [RawFd; 2]) {
-    for fd in pipe {
-        // Nobody else knows these descriptors.
-        let _ = sys::close(fd);
     }
 }
 

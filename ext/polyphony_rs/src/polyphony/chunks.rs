@@ -2,13 +2,14 @@
 //!
 //! Each chunk is had by one op that reads no more than that: where the loop is left, nothing that
 //! came in is lost, and the next reader goes on behind it. What Ruby has read ahead comes first.
-//! The kernel fills one String of ours again and again, of which each chunk is a copy.
+//! The kernel fills a String of ours, which becomes the chunk where it is mostly filled, and else
+//! is used again. While a source has more than a chunk at a time, it is read without the ring.
 
 use std::os::fd::RawFd;
 
-use polyphony_core::net;
 use polyphony_core::op::Read;
 use polyphony_core::source::Source;
+use polyphony_core::{net, sys};
 use rb_sys::VALUE;
 
 use super::host::{Host, result_of};
@@ -22,15 +23,16 @@ use crate::ruby::{NIL, io, protect, value};
 const FEED: i32 = 8192;
 
 /// What a loop reads from.
-#[derive(Clone, Copy)]
 struct Chunks {
     io: VALUE,
     /// Most bytes of a chunk.
     max: usize,
     /// Datagrams: each is a chunk, an empty one as well.
     messages: bool,
-    /// Where the kernel writes to.
+    /// Where the kernel writes to: `max` bytes; nil once it became a chunk.
     room: VALUE,
+    /// The last chunk was full: there may be more at once.
+    ahead: bool,
 }
 
 impl Chunks {
@@ -41,10 +43,10 @@ impl Chunks {
             _ => return Err(Raise::argument_error("maxlen must be positive")),
         };
         // Raises when memory runs out, which nothing has to be cleared up for yet.
-        Ok(Self { io, max, messages, room: value::string_of(max) })
+        Ok(Self { io, max, messages, room: value::string_of(max), ahead: false })
     }
 
-    fn each(self, mut sink: impl FnMut(VALUE) -> Outcome) -> Outcome<()> {
+    fn each(mut self, mut sink: impl FnMut(VALUE) -> Outcome) -> Outcome<()> {
         let mut host = Host::current()?;
         while let Some(chunk) = self.next(host)? {
             sink(chunk)?;
@@ -57,7 +59,7 @@ impl Chunks {
     }
 
     /// The next chunk; `None` at the end.
-    fn next(self, host: Host) -> Outcome<Option<VALUE>> {
+    fn next(&mut self, host: Host) -> Outcome<Option<VALUE>> {
         io::check_readable(self.io)?;
         let ahead = io::take_buffered(self.io, self.max)?;
         if ahead != NIL {
@@ -72,31 +74,33 @@ impl Chunks {
 
     /// Core's own reading knows no timeout in a plain thread: its waiting does. Files have nothing
     /// to wait for, and not every scheduler takes them.
-    fn by_core(self, host: Host) -> Outcome<Option<VALUE>> {
+    fn by_core(&self, host: Host) -> Outcome<Option<VALUE>> {
         if Source::of(io::descriptor(self.io)?)? != Source::File {
             host.wait(self.io, libc::POLLIN)?;
         }
         io::readpartial(self.io, self.max)
     }
 
-    fn by_ring(self, machine: &'static Machine) -> Outcome<Option<VALUE>> {
+    fn by_ring(&mut self, machine: &'static Machine) -> Outcome<Option<VALUE>> {
+        if self.ahead {
+            Host::Machine(machine).let_others_run()?;
+        }
         loop {
             let fd = io::descriptor(self.io)?;
-            let target = lend_target(self.room, self.max, 0)?;
+            if let Some(count) = self.at_once(fd)? {
+                return self.take(count);
+            }
+            let target = lend_target(self.room()?, self.max, 0)?;
             let (ptr, len) = (target.ptr, op_len(self.max));
             let op = Read { fd, ptr, len, offset: CURRENT_POSITION };
             // SAFETY: the loan keeps the String, which nobody else knows.
             let key = unsafe { machine.submit_anyway(op, target.loan) }?;
             match result_of(machine, self.io, key, OnInterrupt::AwaitCancel) {
-                Ok(0) => return Ok(None),
                 // Some kernels don't wait on a descriptor that has O_NONBLOCK.
                 Ok(result) if result == -libc::EAGAIN => {
                     Host::Machine(machine).wait(self.io, libc::POLLIN)?;
                 }
-                Ok(result) => {
-                    let count = usize::try_from(check(result)?).unwrap_or(0);
-                    return target.copy(count).map(Some);
-                }
+                Ok(result) => return self.take(usize::try_from(check(result)?).unwrap_or(0)),
                 Err((raise, late)) => {
                     // It had come in all the same: the next reader finds it.
                     if let Some(count @ 1..) = late.and_then(|late| usize::try_from(late).ok()) {
@@ -108,8 +112,46 @@ impl Chunks {
         }
     }
 
+    /// What there is without waiting; `None`: nothing, or nobody can tell.
+    fn at_once(&mut self, fd: RawFd) -> Outcome<Option<usize>> {
+        if !std::mem::take(&mut self.ahead) {
+            return Ok(None);
+        }
+        // SAFETY: a String of ours; nothing of Ruby runs meanwhile.
+        let room = unsafe { value::bytes_mut(self.room()?) };
+        // SAFETY: so many bytes are there.
+        match unsafe { sys::read_now(fd, room.as_mut_ptr(), room.len()) } {
+            Ok(count) => Ok(Some(count)),
+            Err(libc::EAGAIN | libc::EOPNOTSUPP | libc::EINTR) => Ok(None),
+            Err(errno) => Err(Raise::Errno(errno)),
+        }
+    }
+
+    fn room(&mut self) -> Outcome {
+        if self.room == NIL {
+            self.room = protect(|| value::string_of(self.max))?;
+        }
+        Ok(self.room)
+    }
+
+    /// The first `count` bytes of the room as a chunk; `None` for none.
+    fn take(&mut self, count: usize) -> Outcome<Option<VALUE>> {
+        self.ahead = count == self.max;
+        if count == 0 {
+            return Ok(None);
+        }
+        if count < self.max / 2 {
+            // SAFETY: a String of ours, which is filled that far; nothing of Ruby runs meanwhile.
+            let room = unsafe { value::bytes_mut(self.room) };
+            return protect(|| value::string(&room[..count])).map(Some);
+        }
+        let chunk = std::mem::replace(&mut self.room, NIL);
+        value::truncate(chunk, count)?;
+        Ok(Some(chunk))
+    }
+
     /// Receives a datagram once there is one, so that an interruption takes none away.
-    fn message(self, host: Host) -> Outcome<Option<VALUE>> {
+    fn message(&self, host: Host) -> Outcome<Option<VALUE>> {
         host.let_others_run()?;
         loop {
             let fd = io::descriptor(self.io)?;

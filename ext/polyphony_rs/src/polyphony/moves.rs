@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 
 use polyphony_core::net::poll_now;
 use polyphony_core::op::{Op, OpKey, Splice};
-use polyphony_core::splice::Cached;
 use polyphony_core::splice::calls::{self, Kind, Next};
+use polyphony_core::splice::{Cached, Pipe};
 use rb_sys::VALUE;
 
 use super::ends::End;
@@ -128,11 +128,11 @@ pub(super) fn splice(
 }
 
 /// What a pipe of ours still holds, as a String.
-pub(super) fn contents(reader: RawFd, len: usize) -> VALUE {
+pub(super) fn contents(pipe: &Pipe, len: usize) -> VALUE {
     let mut bytes = vec![0; len];
     let mut held = 0;
     while held < len {
-        match calls::read_pipe(reader, &mut bytes[held..]) {
+        match calls::read_pipe(pipe.reader(), &mut bytes[held..]) {
             Ok(read @ 1..) => held += read,
             Err(libc::EINTR) => {}
             Ok(0) | Err(_) => break,

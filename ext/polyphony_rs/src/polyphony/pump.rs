@@ -6,10 +6,10 @@
 
 use std::os::fd::RawFd;
 
+use polyphony_core::net;
 use polyphony_core::op::Splice;
 use polyphony_core::splice::calls::{self, Kind, Next};
-use polyphony_core::splice::{Cached, LARGE_PIPE, Plan, Pump, WINDOW};
-use polyphony_core::{net, sys};
+use polyphony_core::splice::{Cached, LARGE_PIPE, Pipe, Plan, Pump, WINDOW};
 use rb_sys::VALUE;
 
 use super::ends::End;
@@ -26,7 +26,7 @@ pub(super) struct Transfer {
     from: End,
     to: End,
     /// Made when the first byte goes into it.
-    pipe: Option<[RawFd; 2]>,
+    pipe: Option<Pipe>,
     /// Of the source, if that is a file.
     cached: Cached,
     flights: [Option<Flight>; 2],
@@ -65,8 +65,8 @@ impl Transfer {
             None => self.step(machine, Side::In)?,
         };
         progress |= self.step(machine, Side::Out)?;
-        if let Some([_, writer]) = self.pipe.filter(|_| self.pump.wants_larger_pipe()) {
-            self.pump.set_capacity(calls::set_pipe_size(writer, LARGE_PIPE));
+        if self.pump.wants_larger_pipe() {
+            self.grow();
             progress = true;
         }
         if self.pump.is_done() && !self.finished {
@@ -116,7 +116,7 @@ impl Transfer {
             Side::Out => (self.pump.wants_out(), self.to),
         };
         let Some(len) = wanted else { return Ok(false) };
-        let [reader, writer] = self.pipe()?;
+        let (reader, writer) = self.pipe()?;
         let (from, to, direct) = match side {
             // What is in memory goes past the pipe, where it can.
             Side::In if self.may_go_past() => (end.fd, writer, None),
@@ -140,16 +140,22 @@ impl Transfer {
         Ok(false)
     }
 
-    fn pipe(&mut self) -> Outcome<[RawFd; 2]> {
-        if let Some(pipe) = self.pipe {
-            return Ok(pipe);
+    /// Where bytes come out of the pipe, and where they go in.
+    fn pipe(&mut self) -> Outcome<(RawFd, RawFd)> {
+        if self.pipe.is_none() {
+            self.pipe = Some(Pipe::new()?);
+            if self.from.kind == Kind::File {
+                // Each move waits for a worker: the larger, the better.
+                self.grow();
+            }
         }
-        let pipe = *self.pipe.insert(net::pipe(libc::O_NONBLOCK)?);
-        if self.from.kind == Kind::File {
-            // Each move waits for a worker: the larger, the better.
-            self.pump.set_capacity(calls::set_pipe_size(pipe[1], LARGE_PIPE));
+        Ok(self.pipe.as_ref().map_or((-1, -1), |pipe| (pipe.reader(), pipe.writer())))
+    }
+
+    fn grow(&mut self) {
+        if let Some(pipe) = &mut self.pipe {
+            self.pump.set_capacity(pipe.grow(LARGE_PIPE));
         }
-        Ok(pipe)
     }
 
     /// Moves bytes of a file straight to a socket; whether there were any. `None`: that can't be
@@ -230,16 +236,11 @@ impl Transfer {
             }
         }
         let Some(pipe) = self.pipe.take() else { return NIL };
-        let left = match self.pump.buffered() {
+        match self.pump.buffered() {
             0 => NIL,
             left if self.from.rewind(left) => NIL,
-            left => moves::contents(pipe[0], left),
-        };
-        for fd in pipe {
-            // Nobody else knows these descriptors.
-            let _ = sys::close(fd);
+            left => moves::contents(&pipe, left),
         }
-        left
     }
 }
 

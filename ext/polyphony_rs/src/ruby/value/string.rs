@@ -131,10 +131,15 @@ pub(crate) fn string_len(string: VALUE) -> usize {
 
 /// Empties a String of ours, keeping its room.
 pub(crate) fn clear(string: VALUE) -> Outcome<()> {
-    // SAFETY: under protect; no String is too short for 0 bytes.
+    truncate(string, 0)
+}
+
+/// Leaves the first `len` bytes of a String of ours, which has no fewer.
+pub(crate) fn truncate(string: VALUE, len: usize) -> Outcome<()> {
+    // SAFETY: under protect; there is room for as many.
     protect(|| unsafe {
         rb_sys::rb_str_modify(string);
-        rb_sys::rb_str_set_len(string, 0);
+        rb_sys::rb_str_set_len(string, len as c_long);
         NIL
     })
     .map(drop)
