@@ -41,13 +41,11 @@ impl<E> Runqueue<E> {
         Some(entry)
     }
 
-    /// Takes one unit of the budget for work done without a switch; false when none is left.
-    pub fn spend(&mut self) -> bool {
-        if self.budget == 0 {
-            return false;
-        }
-        self.budget -= 1;
-        true
+    /// Takes units of the budget for work done without a switch; false when none was left.
+    pub fn spend(&mut self, units: u32) -> bool {
+        let left = self.budget > 0;
+        self.budget = self.budget.saturating_sub(units);
+        left
     }
 
     /// Gives the whole budget back, after a drain.
@@ -105,9 +103,11 @@ mod tests {
             assert_eq!(queue.pop(), Some(i));
         }
         assert_eq!(queue.pop(), None);
-        assert!(!queue.spend());
+        assert!(!queue.spend(1));
         assert_eq!(queue.len(), 1);
         queue.replenish();
         assert_eq!(queue.pop(), Some(MAX_SWITCHES_PER_DRAIN));
+        assert!(queue.spend(MAX_SWITCHES_PER_DRAIN), "more than there is, once");
+        assert!(!queue.spend(1));
     }
 }

@@ -16,6 +16,10 @@ use super::{Handling, Machine, Role, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, fiber, nogvl, prefetch, thread, typed, value};
 
+/// Bytes that take the kernel about as long as some switches of fibers: a transfer holds the
+/// others up for at most 1 MiB, a quarter of a millisecond.
+const BYTES_OF_A_TURN: u64 = 16 * 1024;
+
 /// The stacks of fewer fibers fit into a core's own cache, some 3 KB of each.
 const MANY: usize = 256;
 
@@ -366,7 +370,13 @@ impl Machine {
     /// Whether a fiber may go on without a switch after work that needed none; false once per
     /// budget, so that a fiber which never has to wait lets the others run.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.state.borrow_mut().queues.run.spend()
+        self.may_go_on_after(0)
+    }
+
+    /// The same after `bytes` were moved, which counts as more work the more they are.
+    pub(crate) fn may_go_on_after(&self, bytes: u64) -> bool {
+        let units = u32::try_from(1 + bytes / BYTES_OF_A_TURN).unwrap_or(u32::MAX);
+        self.state.borrow_mut().queues.run.spend(units)
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Transfer<'a> {
                     self.drain(len)?;
                     if self.chunked.buffered() == 0 {
                         meter.tell(self.chunked.moved())?;
-                        moves::take_turns(self.machine)?;
+                        moves::take_turns_after(self.machine, len as u64)?;
                     }
                 }
                 Step::Done => return Ok(()),

@@ -100,13 +100,14 @@ fn run(
             };
             copier.read(value::string_len(buffer));
         } else if let Some(range) = copier.wants_write() {
+            let bytes = range.len() as u64;
             let written = write_some(machine, (from, to), buffer, range, &mut copier);
             meter.moved = before + copier.moved();
             written?;
             // Neither of them while there are bytes that an exception would lose.
             if copier.wants_write().is_none() {
                 meter.tell(before + copier.moved())?;
-                moves::take_turns(machine)?;
+                moves::take_turns_after(machine, bytes)?;
             }
         } else {
             return Ok(copier.source_ended());

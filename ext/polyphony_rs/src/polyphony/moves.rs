@@ -143,7 +143,12 @@ pub(super) fn contents(pipe: &Pipe, len: usize) -> VALUE {
 
 /// After work that needed no wait: lets the others run when it is their turn.
 pub(super) fn take_turns(machine: &Machine) -> Outcome<()> {
-    if machine.may_go_on() { Ok(()) } else { let_others_run(machine) }
+    take_turns_after(machine, 0)
+}
+
+/// The same after `bytes` were moved.
+pub(super) fn take_turns_after(machine: &Machine, bytes: u64) -> Outcome<()> {
+    if machine.may_go_on_after(bytes) { Ok(()) } else { let_others_run(machine) }
 }
 
 /// Gives the other fibers a turn.

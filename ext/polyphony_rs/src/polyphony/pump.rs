@@ -251,7 +251,7 @@ pub(super) fn run(
     mut tell: impl FnMut(&[Transfer]) -> Outcome<()>,
 ) -> Outcome<()> {
     loop {
-        let mut progress = false;
+        let (mut progress, before) = (false, moved(transfers));
         for transfer in transfers.iter_mut() {
             progress |= transfer.advance(machine)?;
         }
@@ -260,7 +260,7 @@ pub(super) fn run(
             return Ok(());
         }
         if progress {
-            moves::take_turns(machine)?;
+            moves::take_turns_after(machine, moved(transfers) - before)?;
             continue;
         }
         if let Some(interruption) = machine.park_interruptible() {
@@ -268,4 +268,8 @@ pub(super) fn run(
             interruption.conclude()?;
         }
     }
+}
+
+fn moved(transfers: &[Transfer]) -> u64 {
+    transfers.iter().map(Transfer::moved).sum()
 }

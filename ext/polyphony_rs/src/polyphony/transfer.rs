@@ -69,13 +69,13 @@ fn by_its_own_pipe(
         }
         let len = plan.chunk.min(moves::as_len(left));
         let moved = moves::splice(machine, from, to, len, &mut cached)?;
-        let total = meter.moved + moved.bytes.unwrap_or(0) as u64;
-        meter.moved = total;
+        let bytes = moved.bytes.unwrap_or(0) as u64;
+        meter.moved += bytes;
         if moves::check(moved)? == 0 {
             return Ok(true);
         }
-        meter.tell(total)?;
-        moves::take_turns(machine)?;
+        meter.tell(meter.moved)?;
+        moves::take_turns_after(machine, bytes)?;
     }
 }
 
