@@ -7,7 +7,7 @@ require_relative "support"
 
 names = %w[
   pipes socketpairs echo mutex_files sleeps small peek spin_waves lines redis idle http transfers
-  compression
+  beside loops compression
 ]
 failed = names.reject do |name|
   puts "", "== #{name} ".ljust(100, "=")

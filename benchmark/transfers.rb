@@ -57,18 +57,33 @@ def available?(program)
 end
 
 def http
-  return unless available?("wrk")
+  over_http(10, "wrk", "10 MB over HTTP, wrk with 8 connections") { |port, pid| wrk(port, pid) }
+  megabytes = CHOSEN[:megabytes]
+  over_http(megabytes, "curl", "#{megabytes} MB over HTTP, curl") { |port, pid| curl(port, pid) }
+end
 
-  with_file(10) do |path|
+def over_http(megabytes, client, title)
+  return unless available?(client)
+
+  with_file(megabytes) do |path|
     ours = Bench.ruby("benchmark/transfers/http.rb", path)
     servers = { "polyphony" => ->(&run) { Servers.ours(ours, &run) } }
     servers["nginx"] = ->(&run) { Servers.nginx(path, &run) } if available?("nginx")
-    comparison = Comparison.new("10 MB over HTTP, wrk with 8 connections", servers.keys.last, 1.05)
+    comparison = Comparison.new(title, servers.keys.last, 1.05)
     CHOSEN[:rounds].times do
-      servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **wrk(port, pid)) } }
+      servers.each { |name, serve| serve.call { |port, pid| comparison.add(name, **yield(port, pid)) } }
     end
     comparison.print
   end
+end
+
+def curl(port, pid)
+  before = Servers.cpu(pid)
+  command = ["curl", "-sS", "-o", File::NULL, "-w", "%{size_download} %{time_total}", "http://127.0.0.1:#{port}/file"]
+  bytes, seconds = IO.popen(command, &:read).split.map(&:to_f)
+  raise Bench::Failed, "#{bytes} bytes came" unless bytes == CHOSEN[:megabytes] << 20
+
+  { rate: bytes / seconds, cpu: (Servers.cpu(pid) - before) * 1e9 / (bytes / 1024) }
 end
 
 def wrk(port, pid)
@@ -119,9 +134,12 @@ def file
   with_file(CHOSEN[:megabytes]) do |path|
     Bench::Child.open(Bench.native("sink")) do |sink|
       port = sink.line.fetch(:port)
+      ours = Bench.ruby("benchmark/transfers/send_file.rb", port, path)
       compare("#{CHOSEN[:megabytes]} MB from a file to a socket", "sendfile(2)", 1.0,
               "sendfile(2)" => Bench.native("send-file", "--port", port, "--file", path),
-              "polyphony" => Bench.ruby("benchmark/transfers/send_file.rb", port, path))
+              "polyphony" => ours)
+      compare("The same in chunks of 64 KB", "unchunked", nil,
+              "unchunked" => ours, "polyphony" => [*ours, "65536"])
     end
   end
 end

@@ -38,9 +38,9 @@ $stdout.flush
 sockets = Array.new(connections) { server.accept }
 report do
   if way == "readpartial"
-    sockets.map { |socket| Thread.new { take_in.(socket) } }.each(&:join)
+    sockets.map { |socket| Thread.new { take_in.call(socket) } }.each(&:join)
   else
-    Fiber.await(sockets.map { |socket| spin { take_in.(socket) } })
+    Fiber.await(sockets.map { |socket| spin { take_in.call(socket) } })
   end
   count.bytes
 end
