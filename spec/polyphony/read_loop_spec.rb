@@ -77,6 +77,17 @@ RSpec.describe "IO#read_loop", :polyphony do
       expect(chunks.map(&:encoding)).to all(be(Encoding::BINARY))
     end
 
+    it "stay what they were while the loop goes on, full ones and others", :gc do
+      data = random_bytes(40_000)
+      reader, writer = IO.pipe
+      writer << data
+      writer.close
+      chunks = []
+      reader.read_loop(3000) { chunks << _1 }
+      expect(chunks.map(&:bytesize)).to eq(([3000] * 13) << 1000)
+      expect(chunks.join == data).to be(true)
+    end
+
     it "are all of a file" do
       data = random_bytes(100_000)
       file = temporary_file(data)
@@ -132,6 +143,26 @@ RSpec.describe "IO#read_loop", :polyphony do
     writer << "abcdef"
     reader.read_loop(2) { break }
     expect(reader.readpartial(10)).to eq("cdef")
+  end
+
+  it "leaves the rest to the next reader after full chunks" do
+    reader, writer = IO.pipe
+    writer << "a" * 8 << "b" * 8 << "c" * 8
+    count = 0
+    reader.read_loop(8) { (count += 1) == 2 && break }
+    expect(reader.readpartial(100)).to eq("c" * 8)
+  end
+
+  it "lets the others run while there is always more" do
+    reader, writer = IO.pipe
+    ended = false
+    feeding = spin { writer << ("x" * 65_536) until ended }
+    other = spin { 3.times { snooze } && ended = true }
+    reader.read_loop(16) { break if ended }
+    writer.close
+    reader.close
+    expect(other.await).to be(true)
+    feeding.await rescue nil # rubocop:disable Style/RescueModifier -- EPIPE, as nobody reads
   end
 
   it "lets exceptions of the block through" do
