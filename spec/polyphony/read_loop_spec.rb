@@ -147,7 +147,7 @@ RSpec.describe "IO#read_loop", :polyphony do
 
   it "leaves the rest to the next reader after full chunks" do
     reader, writer = IO.pipe
-    writer << "a" * 8 << "b" * 8 << "c" * 8
+    writer << "aaaaaaaabbbbbbbbcccccccc"
     count = 0
     reader.read_loop(8) { (count += 1) == 2 && break }
     expect(reader.readpartial(100)).to eq("c" * 8)
