@@ -5,8 +5,9 @@
 # had is noted with the reason, which the specs show, and tried again the next day.
 # shellcheck shell=bash
 
-ECOSYSTEM_RUBY=(ruby-connection-pool ruby-dalli ruby-excon ruby-faraday ruby-faraday-net-http
-  ruby-net-http-persistent ruby-net-ssh ruby-nio4r ruby-redis ruby-redis-client ruby-sequel ruby-webrick)
+ECOSYSTEM_RUBY=(ruby-concurrent ruby-connection-pool ruby-dalli ruby-excon ruby-faraday
+  ruby-faraday-net-http ruby-net-http-persistent ruby-net-ssh ruby-nio4r ruby-redis ruby-redis-client
+  ruby-sequel ruby-webrick)
 # Source packages, and the package with the headers that one is compiled with.
 ECOSYSTEM_C=(puma ruby-msgpack ruby-pg=libpq-dev ruby-sqlite3=libsqlite3-dev)
 

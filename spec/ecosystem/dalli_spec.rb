@@ -20,7 +20,6 @@ RSpec.describe "Dalli, with memcached", packages: %w[ruby-connection-pool ruby-d
   end
 
   in_both_ways do
-    # `cas` writes if nobody else has written since it has read.
     # `cas` writes unless somebody has written since it has read.
     it "counts in 20 fibers that have all read the same number" do
       meeting = SpecSupport::Meeting.new(20)

@@ -12,8 +12,9 @@ module SpecSupport
   # are skipped, with the reason that bin/setup has noted.
   module Ecosystem
     FOLDERS = ENV.fetch("ECOSYSTEM_FOLDERS", "").split(":")
-    # Where a Debian package, or the source of a gem, has its Ruby files.
+    # Where a Debian package, or the source of a gem, has its Ruby files. One has them a folder deeper.
     LIBRARIES = %w[usr/share/rubygems-integration/*/gems/*/lib usr/lib/*/rubygems-integration/*/gems/*/lib
+                   usr/share/rubygems-integration/*/gems/*/lib/concurrent-ruby
                    usr/lib/ruby/vendor_ruby lib].freeze
     PENDING = "not here: "
 

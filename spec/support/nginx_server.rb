@@ -39,7 +39,9 @@ module SpecSupport
     private
 
     def serve(peer)
-      verb, path = peer.gets.split
+      verb, path = peer.gets&.split
+      return unless path # nginx has given up
+
       length = 0
       while (line = peer.gets) != "\r\n"
         length = line[/\d+/].to_i if line.match?(/\Acontent-length/i)
