@@ -27,14 +27,7 @@ private_apt deb-src "$suite" "$work/apt"
 
 say "fetching the source of $package from Debian $suite"
 read_private_list >"$work/log" 2>&1 || { cat "$work/log"; die "could not read the package list of $suite"; }
-# A suite can list a version whose files have left the mirror: take the newest that is there.
-releases=$(apt-cache "${PRIVATE_APT[@]}" showsrc --only-source "$package" |
-  awk '$1 == "Version:" { print $2 }' | sort -Vru)
-for release in $releases; do
-  (cd "$work/src" && apt-get "${PRIVATE_APT[@]}" source --only-source "$package=$release") \
-    >"$work/log" 2>&1 && break
-  say "$package $release cannot be had from this mirror"
-done
+private_source "$package" "$work/src" "$work/log" || true
 tree=$(find "$work/src" -mindepth 1 -maxdepth 1 -type d | head -n 1)
 [ -n "$tree" ] || { tail -n 20 "$work/log"; die "could not fetch the source of $package"; }
 

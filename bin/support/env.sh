@@ -14,8 +14,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/ruby.sh"
 
 DEBIAN_GEMS=/usr/share/rubygems-integration/all
-# Rack 3, where neither Bundler nor this Ruby has it: Debian 12 has Rack 2.
-CACHED_RACK="$CACHE_ROOT/rack-3"
+# Packages of a newer Debian, unpacked and not installed. Rack 3 is there, where neither Bundler nor
+# this Ruby has it: Debian 12 has Rack 2.
+CACHED_PACKAGES="$CACHE_ROOT/debian"
+CACHED_RACK="$CACHED_PACKAGES/ruby-rack"
 
 # use_ruby: takes over what find_ruby has found.
 use_ruby() {
@@ -25,6 +27,9 @@ use_ruby() {
   export CARGO_TARGET_DIR="$PROJECT_ROOT/target/ruby-$RUBY_SERIES"
   # Sources and test data are UTF-8, also on machines that have no locale set.
   [ -n "${LC_ALL:-}${LANG:-}" ] || export LANG=C.UTF-8
+  # Where spec/ecosystem finds what nobody here wrote: pure Ruby, and what is compiled for this Ruby.
+  COMPILED_GEMS="$CACHE_ROOT/gems-$RUBY_SERIES"
+  export ECOSYSTEM_FOLDERS="$CACHED_PACKAGES:$COMPILED_GEMS"
 }
 
 use_cargo() {

@@ -125,8 +125,8 @@ unpack_rack() (
   # shellcheck source=bin/support/debian.sh
   source "$PROJECT_ROOT/bin/support/debian.sh"
   flock 9
-  [ -d "$CACHED_RACK" ] || unpack_debian_package trixie ruby-rack "$CACHED_RACK"
-) 9>"$CACHE_ROOT/rack-3.lock"
+  [ -d "$CACHED_RACK" ] || unpack_debian_packages trixie "$CACHED_PACKAGES" ruby-rack
+) 9>"$CACHE_ROOT/debian.lock"
 
 install_bundle() {
   say "asking Bundler for RSpec (a minute at most)"

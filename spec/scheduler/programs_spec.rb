@@ -2,7 +2,6 @@
 
 require "digest"
 require "net/http"
-require "openssl"
 require "socket"
 require_relative "../support/scheduled"
 
@@ -80,106 +79,6 @@ RSpec.describe "UM::FiberScheduler: programs" do
       end
       _, received = in_fibers(accepting, -> { Net::HTTP.get("127.0.0.1", "/", port) })
       expect(Digest::SHA256.digest(received)).to eq(Digest::SHA256.digest(body))
-    end
-  end
-
-  describe "OpenSSL" do
-    let(:key) { OpenSSL::PKey::EC.generate("prime256v1") }
-    let(:certificate) do
-      OpenSSL::X509::Certificate.new.tap do |made|
-        made.version = 2
-        made.serial = 1
-        made.subject = made.issuer = OpenSSL::X509::Name.parse("/CN=localhost")
-        made.public_key = key
-        made.not_before = Time.now - 3600
-        made.not_after = Time.now + 3600
-        made.sign(key, "SHA256")
-      end
-    end
-    let(:server_context) do
-      OpenSSL::SSL::SSLContext.new.tap do |context|
-        context.cert = certificate
-        context.key = key
-      end
-    end
-    let(:client_context) do
-      OpenSSL::SSL::SSLContext.new.tap do |context|
-        context.verify_mode = OpenSSL::SSL::VERIFY_PEER
-        context.cert_store = OpenSSL::X509::Store.new.tap { |store| store.add_cert(certificate) }
-      end
-    end
-
-    def connect
-      OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", port), client_context).tap do |socket|
-        socket.sync_close = true
-        socket.connect
-      end
-    end
-
-    before { [server_context, client_context] }
-
-    it "speaks TLS between two fibers" do
-      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
-      request, answer = in_fibers(
-        lambda {
-          peer = listening.accept
-          peer.gets.tap { |line| peer.puts(line.upcase) && peer.close }
-        },
-        lambda {
-          client = connect
-          client.puts("hello")
-          client.gets.tap { client.close }
-        }
-      )
-      expect([request, answer]).to eq(["hello\n", "HELLO\n"])
-    end
-
-    it "moves megabytes both ways at a time" do
-      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
-      data = Random.bytes(1_000_000)
-      echoed = in_fibers(
-        lambda {
-          peer = listening.accept
-          received = 0
-          while received < data.bytesize
-            piece = peer.readpartial(16_384)
-            received += piece.bytesize
-            peer.write(piece)
-          end
-          peer.close
-        },
-        lambda {
-          client = connect
-          Fiber.schedule { client.write(data) }
-          client.read.tap { client.close }
-        }
-      ).last
-      expect(Digest::SHA256.digest(echoed)).to eq(Digest::SHA256.digest(data))
-    end
-
-    it "serves HTTPS to ten clients" do
-      listening = OpenSSL::SSL::SSLServer.new(server, server_context)
-      accepting = lambda do
-        10.times do
-          peer = listening.accept
-          Fiber.schedule do
-            head, = read_request(peer)
-            respond(peer, head[/GET (\S+)/, 1])
-            peer.close
-          end
-        end
-      end
-      fetching = Array.new(10) do |number|
-        lambda do
-          http = Net::HTTP.new("localhost", port)
-          http.ipaddr = "127.0.0.1"
-          http.use_ssl = true
-          http.cert_store = OpenSSL::X509::Store.new.tap { |store| store.add_cert(certificate) }
-          http.get("/#{number}").body
-        end
-      end
-      _, *bodies = in_fibers(accepting, *fetching)
-      expect(bodies).to eq((0...10).map { |number| "/#{number}" })
     end
   end
 
