@@ -216,6 +216,8 @@ fn work(pool: &Pool) {
         if let Some(job) = state.jobs.pop_front() {
             drop(state);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+            // A ring's owner that wants the core would have to wait until the scheduler's next tick.
+            std::thread::yield_now();
             state = lock(&pool.state);
             continue;
         }

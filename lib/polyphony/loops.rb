@@ -82,6 +82,23 @@ module Polyphony
     end
   end
 
+  # Gives an SSLSocket its loops once it is defined. openssl takes 6 MB and 30 ms: it is left to the
+  # programs that need it.
+  module AwaitsOpenSSL
+    PARENTS = { OpenSSL: "Object", SSL: "OpenSSL", SSLSocket: "OpenSSL::SSL" }.freeze
+    private_constant :PARENTS
+
+    private
+
+    def const_added(name)
+      super
+      return unless PARENTS.key?(name) && PARENTS[name] == self.name && !autoload?(name)
+
+      added = const_get(name, false)
+      name == :SSLSocket ? added.include(PartialLoops) : added.extend(AwaitsOpenSSL)
+    end
+  end
+
   # Closing an IO wakes those who wait for it in a loop: they end with an IOError.
   module WakesOnClose
     # See `IO#close`.
@@ -106,9 +123,8 @@ class BasicSocket
   include Polyphony::SocketLoops
 end
 
-begin
-  require "openssl"
+if defined?(OpenSSL::SSL::SSLSocket)
   OpenSSL::SSL::SSLSocket.include(Polyphony::PartialLoops)
-rescue LoadError
-  # A Ruby without it has no such sockets.
+else
+  Object.extend(Polyphony::AwaitsOpenSSL)
 end

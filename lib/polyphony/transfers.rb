@@ -4,12 +4,15 @@
 # `IO.http1_splice_chunked`, `Exception#bytes_moved` and all of compression are native.
 #
 # The source of a compression is an IO, a {Polyphony::Pipe}, a descriptor, a String, or an object
-# with `readpartial` or `read`; it is read to its end. Its destination is an IO, a pipe, a
-# descriptor, a String that is appended to, or an object with `write` or `<<`; it is not closed.
-# Reading, computing on a worker thread and writing happen at the same time, while other fibers run.
+# with `readpartial` or `read`; it is read to its end. Or it is called, as a Proc is: each `call`
+# gives a String, or nil at the end. Its destination is an IO, a pipe, a descriptor, a String that is
+# appended to, or an object with `write`, `call` or `<<`, which gets one piece after the other; it is
+# not closed. Reading, computing on a worker thread and writing happen at the same time, while other
+# fibers run.
 #
-# A stream takes four buffers of `buffer_size` and about 400 KB; with `threads` about 0.5 MB for
-# each of `2 * threads + 2` blocks, and 0.4 MB more for each that is compressed.
+# A stream that is compressed takes four buffers of `buffer_size` and about 400 KB; with `threads`
+# about 0.5 MB for each of `2 * threads + 2` blocks, and 0.4 MB more for each that is compressed. One
+# that is decompressed takes two of `buffer_size`, two of three times that, and about 50 KB.
 #
 # An exception that ends a stream tells how much was written ({Exception#bytes_moved}). The stream
 # can't be gone on with: what was read from the source and not written is lost.
@@ -50,16 +53,17 @@
 # @!method self.deflate(src, dest, level: 6, buffer_size: 65_536, threads: 1, sync: nil)
 #   Compresses to a zlib stream. See {IO.gzip}.
 #   @return [Integer] bytes written
-# @!method self.gunzip(src, dest, info = nil, buffer_size: 65_536, max_output: nil)
+# @!method self.gunzip(src, dest, info = nil, buffer_size: 98_304, max_output: nil)
 #   Decompresses gzip members, one after the other.
-#   @param info [Hash, nil] gets `:orig_name`, `:mtime` (a Time) and `:comment` of the first one
+#   @param info [Hash, nil] gets `:orig_name`, `:mtime` and `:comment` of the first one: nil where
+#     it has no such text. The time is a Time; 0 (1970) where there is none, as `Zlib::GzipReader` has it
 #   @param max_output [Integer, nil] more bytes than this are an error. Without it, a small input
 #     that comes from somebody else can fill a disk: set it for such
 #   @yieldparam written [Integer] bytes written so far
 #   @return [Integer] bytes written
 #   @raise [Zlib::GzipFile::Error] for what is no gzip, cut, damaged, or followed by something else
 #   @raise [Zlib::DataError] for invalid data, and beyond `max_output`
-# @!method self.inflate(src, dest, buffer_size: 65_536, max_output: nil)
+# @!method self.inflate(src, dest, buffer_size: 98_304, max_output: nil)
 #   Decompresses a zlib stream. See {IO.gunzip}.
 #   @return [Integer] bytes written
 #   @raise [Zlib::BufError] for a stream that is cut

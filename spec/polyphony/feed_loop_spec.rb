@@ -145,6 +145,19 @@ RSpec.describe "IO#feed_loop", :polyphony do
       end
     end
 
+    it "is there whenever openssl is loaded, which is left to others" do
+      polyphony = 'require "polyphony"'
+      openssl = 'require "openssl"'
+      autoload = 'autoload :OpenSSL, "openssl"'
+      unloaded = "abort $LOADED_FEATURES.join unless $LOADED_FEATURES.grep(/openssl/).empty?"
+      others = "Class.new { const_set(:SSL, const_set(:OTHER, 1)) }"
+      [[openssl, polyphony], [polyphony, unloaded, openssl], [polyphony, others, openssl],
+       [autoload, polyphony], [polyphony, autoload, unloaded]].each do |lines|
+        outcome = ruby_program([*lines, "p OpenSSL::SSL::SSLSocket.method_defined?(:feed_loop)"].join("\n"))
+        expect(outcome.stdout).to eq("true\n"), outcome.to_s
+      end
+    end
+
     it "lets other fibers run while the root fiber reads" do
       outcome = ruby_program(<<~RUBY)
         require "openssl"

@@ -43,11 +43,20 @@ module SpecSupport
       when :tcp then fed(*tcp_pair, data)
       when :polyphony_pipe then Polyphony.pipe.tap { |pipe| feed(pipe, data) }
       when :stringio then StringIO.new(data)
+      when :callable then caller_of(data)
       else Giver.new(kind, data)
       end
     end
 
-    SOURCES = %i[string file descriptor pipe socket tcp polyphony_pipe stringio read readpartial].freeze
+    SOURCES = %i[
+      string file descriptor pipe socket tcp polyphony_pipe stringio read readpartial callable
+    ].freeze
+
+    # Gives the data piece by piece, an empty one before each, and nil at the end.
+    def caller_of(data)
+      pieces = data.scan(/.{1,777}/mn).flat_map { |piece| ["", piece] }
+      -> { pieces.shift }
+    end
 
     def fed(reader, writer, data)
       feed(writer, data)
@@ -71,11 +80,17 @@ module SpecSupport
       when :socket then drained(*UNIXSocket.pair, &)
       when :polyphony_pipe then Polyphony.pipe.then { |pipe| drained(pipe, pipe, &) }
       when :stringio then StringIO.new("".b).then { |io| [yield(io), io.string] }
-      when :array then [].then { |array| [yield(array), array.join.b] }
+      when :array then collected(&)
+      when :callable then collected { |array| yield(array.method(:<<)) }
       end
     end
 
-    DESTINATIONS = %i[string file descriptor pipe socket polyphony_pipe stringio array].freeze
+    DESTINATIONS = %i[string file descriptor pipe socket polyphony_pipe stringio array callable].freeze
+
+    def collected
+      array = []
+      [yield(array), array.join.b]
+    end
 
     def written
       file = temporary_file

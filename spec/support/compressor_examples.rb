@@ -114,7 +114,7 @@ RSpec.shared_examples "a compressor" do |method, expand, window|
     it "refuses what is out of range, before anything is read" do
       file = temporary_file("abc")
       sizes = [{ buffer_size: 0 }, { buffer_size: 1 << 40 }]
-      [{ level: 10 }, { level: -2 }, *sizes, { threads: 0 }, { no: 1 }].each do |options|
+      [{ level: 10 }, { level: -2 }, *sizes, { threads: 0 }, { strategy: 1 }].each do |options|
         expect { compress(file, String.new, **options) }.to raise_error(ArgumentError)
       end
       %i[level buffer_size threads sync].each do |name|
@@ -168,6 +168,9 @@ RSpec.shared_examples "a compressor" do |method, expand, window|
       expect { compress("x", broken) }.to raise_error("broken destination")
       def broken.readpartial(*) = 5
       expect { compress(broken, String.new) }.to raise_error(TypeError)
+      expect { compress(-> { 5 }, String.new) }.to raise_error(TypeError)
+      expect { compress(->(max) { max }, String.new) }.to raise_error(ArgumentError)
+      expect { compress("x", -> {}) }.to raise_error(ArgumentError)
     end
 
     it "raises ENOSPC and EPIPE, and says how much was written" do
@@ -318,14 +321,14 @@ RSpec.shared_examples "a compressor elsewhere" do |method, expand, window|
       define_method(:elsewhere) { |&block| run.call(&block) }
 
       it "compresses files, Strings and descriptors" do
-        %i[file string descriptor stringio].each do |kind|
+        %i[file string descriptor stringio callable].each do |kind|
           compressed = elsewhere { result_of(method, source(kind, sample)) }
           expect(expand.call(compressed) == sample).to be(true), kind.to_s
         end
       end
 
       it "writes to files, descriptors and objects" do
-        %i[file descriptor stringio array].each do |kind|
+        %i[file descriptor stringio array callable].each do |kind|
           compressed = elsewhere { with_destination(kind) { |to| IO.public_send(method, sample, to) }.last }
           expect(expand.call(compressed) == sample).to be(true), kind.to_s
         end

@@ -16,12 +16,15 @@ pub use work::{Codec, Piece, Work, Worked};
 
 /// Buffers for each direction: one moves while another is worked on.
 const BUFFERS: usize = 2;
+/// How much larger a decoder's output buffers are, so that what is read usually fits in at once.
+const EXPANSION: usize = 3;
 /// Fewer compressed bytes than this are written with those that follow, unless there is a flush.
 const WORTH_WRITING: usize = 4096;
 
 /// A transfer.
 ///
-/// It owns four buffers of the size it was made with, and what its codec owns.
+/// It owns four buffers of the size it was made with, two of them three times as large where it
+/// decompresses, and what its codec owns.
 #[derive(Debug)]
 pub struct Pump {
     engine: Engine,
@@ -55,25 +58,30 @@ impl Pump {
     /// A transfer by one thread at a time.
     #[must_use]
     pub fn serial(codec: Codec, buffer_size: usize) -> Self {
-        Self::new(Engine::Serial { codec: Some(codec), status: Status::NeedsInput }, buffer_size)
+        let room_size = match codec {
+            Codec::Encoder(_) => buffer_size,
+            Codec::Decoder(_) => buffer_size.saturating_mul(EXPANSION),
+        };
+        let engine = Engine::Serial { codec: Some(codec), status: Status::NeedsInput };
+        Self::new(engine, buffer_size, room_size)
     }
 
     /// A transfer that several threads compress.
     #[must_use]
     pub fn parallel(parallel: Box<Parallel>, buffer_size: usize) -> Self {
-        Self::new(Engine::Parallel(parallel), buffer_size)
+        Self::new(Engine::Parallel(parallel), buffer_size, buffer_size)
     }
 
-    fn new(engine: Engine, buffer_size: usize) -> Self {
-        let buffers = || vec![vec![0; buffer_size.max(1)]; BUFFERS];
+    fn new(engine: Engine, buffer_size: usize, room_size: usize) -> Self {
+        let buffers = |size: usize| vec![vec![0; size.max(1)]; BUFFERS];
         Self {
             engine,
-            empty: buffers(),
+            empty: buffers(buffer_size),
             input: VecDeque::new(),
             reading: false,
             ended: false,
             flushing: false,
-            rooms: buffers(),
+            rooms: buffers(room_size),
             held: None,
             output: VecDeque::new(),
             writing: false,

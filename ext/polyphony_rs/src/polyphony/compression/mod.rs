@@ -23,8 +23,8 @@ use stream::Held;
 
 /// A source that has said nothing for so many seconds gets what it has said put out.
 const SILENCE: f64 = 0.05;
-/// Smallest buffer for a source whose size is known.
-const SMALL_BUFFER: usize = 1024;
+/// Smallest buffer for a source whose size is known; how much comes out of it isn't.
+const SMALL_BUFFER: usize = 4096;
 /// About what a codec has beside the buffers.
 const CODEC: usize = 400 * 1024;
 
@@ -150,10 +150,10 @@ fn run(
         outcome: None,
     };
     let mut buffer_size = options.buffer_size;
-    if let (Kind::Encoding, Some(size)) = (kind, transfer.from.size()) {
+    if let Some(size) = transfer.from.size() {
         buffer_size = buffer_size.min(size.max(SMALL_BUFFER));
     }
-    let held = Held::new(4 * buffer_size + CODEC, || pump(buffer_size))?;
+    let held = Held::new(8 * buffer_size + CODEC, || pump(buffer_size))?;
     let outcome = match host {
         Host::Machine(machine) => by_machine::run(machine, &mut transfer, held),
         Host::Ruby => by_ruby::run(&mut transfer, held),

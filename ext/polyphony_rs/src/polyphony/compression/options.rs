@@ -12,8 +12,11 @@ use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, has_keywords};
 use crate::ruby::{FALSE, NIL, value};
 
-/// Bytes of each of a stream's four buffers.
-const BUFFER: usize = 64 * 1024;
+/// Bytes of each of the four buffers of a stream that is compressed.
+const ENCODING_BUFFER: usize = 64 * 1024;
+/// Bytes of each of the two that a stream is decompressed from. That is so fast that handing it to
+/// a thread counts: fewer and larger pieces.
+const DECODING_BUFFER: usize = 96 * 1024;
 /// Most of them.
 const MAX_BUFFER: usize = 16 * 1024 * 1024;
 
@@ -63,7 +66,7 @@ impl Options {
         }
         let options = Self {
             level: level(lookup(c"level"))?,
-            buffer_size: buffer_size(lookup(c"buffer_size"))?,
+            buffer_size: buffer_size(lookup(c"buffer_size"), kind)?,
             threads: threads(lookup(c"threads"))?,
             sync: sync(lookup(c"sync"))?,
             max_output: positive(lookup(c"max_output"), "max_output")?,
@@ -109,9 +112,10 @@ fn positive(number: VALUE, what: &str) -> Outcome<Option<u64>> {
     }
 }
 
-fn buffer_size(size: VALUE) -> Outcome<usize> {
+fn buffer_size(size: VALUE, kind: Kind) -> Outcome<usize> {
     match positive(size, "buffer_size")?.map(usize::try_from) {
-        None => Ok(BUFFER),
+        None if kind == Kind::Decoding => Ok(DECODING_BUFFER),
+        None => Ok(ENCODING_BUFFER),
         Some(Ok(size @ ..=MAX_BUFFER)) => Ok(size),
         Some(_) => Err(Raise::argument_error(format!("buffer_size must be up to {MAX_BUFFER}"))),
     }

@@ -28,7 +28,8 @@ impl Sink {
         if is_descriptor(object, c"splice_destination") {
             return End::destination(for_host(object, c"wb", host)?).map(Self::Descriptor);
         }
-        let writing = [c"write", c"<<"];
+        // A Proc has a `<<` that is about something else.
+        let writing = [c"write", c"call", c"<<"];
         let method = writing.into_iter().find(|method| value::responds_to(object, method));
         let method = method.ok_or_else(|| Raise::type_error("the destination can't be written"))?;
         Ok(Self::Method(object, method))

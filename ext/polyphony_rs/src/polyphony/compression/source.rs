@@ -26,6 +26,8 @@ enum Origin {
     Descriptor(End),
     /// An object, and its method that takes a number of bytes.
     Method(VALUE, &'static CStr),
+    /// An object that is called for each chunk.
+    Callable(VALUE),
 }
 
 impl Source {
@@ -40,9 +42,12 @@ impl Source {
             (Origin::Descriptor(end), NIL)
         } else {
             let reading = [c"readpartial", c"read"];
-            let method = reading.into_iter().find(|method| value::responds_to(object, method));
-            let method = method.ok_or_else(|| Raise::type_error("the source can't be read"))?;
-            (Origin::Method(object, method), NIL)
+            let origin = match reading.into_iter().find(|name| value::responds_to(object, name)) {
+                Some(method) => Origin::Method(object, method),
+                None if value::responds_to(object, c"call") => Origin::Callable(object),
+                None => return Err(Raise::type_error("the source can't be read")),
+            };
+            (origin, NIL)
         };
         Ok(Self { origin, chunk, taken: 0 })
     }
@@ -80,10 +85,17 @@ impl Source {
                 Ok(ahead != NIL)
             }
             Origin::Method(object, method) => {
-                let chunk = read_by(object, method, max)?;
-                self.put(chunk);
+                let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
+                self.put(chunk_by(object, method, &[max])?);
                 Ok(true)
             }
+            Origin::Callable(object) => loop {
+                self.put(chunk_by(object, c"call", &[])?);
+                // Only nil is the end.
+                if self.chunk == NIL || value::string_len(self.chunk) > 0 {
+                    return Ok(true);
+                }
+            },
         }
     }
 
@@ -125,9 +137,8 @@ pub(super) fn for_host(object: VALUE, mode: &CStr, host: Host) -> Outcome {
 }
 
 /// What a method gives that reads; nil at the end.
-fn read_by(object: VALUE, method: &CStr, max: usize) -> Outcome {
-    let max = value::integer(i64::try_from(max).unwrap_or(i64::MAX));
-    let chunk = match value::call(object, method, &[max]) {
+fn chunk_by(object: VALUE, method: &CStr, args: &[VALUE]) -> Outcome {
+    let chunk = match value::call(object, method, args) {
         Err(Raise::Exception(exception)) if value::is_eof(exception) => NIL,
         outcome => outcome?,
     };
