@@ -66,6 +66,9 @@ impl Machine {
     pub(crate) fn park(&self) -> Outcome<Resume> {
         self.check_process()?;
         let me = fiber::current();
+        if self.is_hosted() {
+            return self.park_in_host(me);
+        }
         if self.handling.get() == Handling::Yes {
             self.handling.set(Handling::Parked);
         }
@@ -102,7 +105,7 @@ impl Machine {
         let came_back = if turn.start {
             self.start(turn.fiber, argument)
         } else {
-            fiber::transfer(turn.fiber, argument)
+            fiber::transfer(turn.fiber, &[argument])
         };
         if root {
             self.root_parked.set(false);
@@ -190,7 +193,7 @@ impl Machine {
             if self.idle_watcher.get() != NIL && !self.has_work() {
                 return Ok(Turn::of(self.idle_watcher.get(), Resume::Op));
             }
-            if self.wait(me)? {
+            if self.wait(me, None)? {
                 return Ok(Turn::of(me, Resume::Op));
             }
         }
@@ -198,7 +201,7 @@ impl Machine {
 
     /// Takes entries off the runqueue until one is not stale. `None`: it is empty, or the ring
     /// must be looked at first.
-    fn pop_turn(&self) -> Option<Turn> {
+    pub(super) fn pop_turn(&self) -> Option<Turn> {
         let state = &mut *self.state.borrow_mut();
         while let Some(entry) = state.queues.pop() {
             if let Some(turn) = turn_of(state, entry) {
@@ -221,9 +224,10 @@ impl Machine {
         entered.map_err(Raise::from)
     }
 
-    /// Waits for a completion or the nearest deadline, letting other threads run. Whether the
-    /// caller should look at its ops, as a signal handler has run that may have taken its turn.
-    fn wait(&self, me: VALUE) -> Outcome<bool> {
+    /// Waits for a completion, the nearest deadline or the end of `limit` (nanoseconds), letting
+    /// other threads run. Whether the caller should look at its ops, as a signal handler has run
+    /// that may have taken its turn.
+    pub(super) fn wait(&self, me: VALUE, limit: Option<u64>) -> Outcome<bool> {
         if self.is_guest() {
             return self.wait_for_bell().map(|()| false);
         }
@@ -234,8 +238,8 @@ impl Machine {
                 return Ok(false);
             }
             let now = crate::clock::now();
-            let timeout = state.driver.next_deadline().map(|at| at.saturating_sub(now));
-            (state.driver.prepare_wait()?, timeout)
+            let nearest = state.driver.next_deadline().map(|at| at.saturating_sub(now));
+            (state.driver.prepare_wait()?, nearest.into_iter().chain(limit).min())
         };
         let begun = self.begin_wait();
         self.waiting.set(true);

@@ -42,9 +42,9 @@ impl Machine {
     /// Switches to a fiber that was not started yet. Comes back as from a transfer.
     pub(super) fn start(&self, fiber: VALUE, argument: VALUE) -> Outcome {
         let starter = self.state.borrow_mut().starters.idle.pop();
-        let Some(starter) = starter else { return fiber::transfer(fiber, argument) };
+        let Some(starter) = starter else { return fiber::transfer(fiber, &[argument]) };
         self.assigned.set(Some((fiber, argument)));
-        fiber::transfer(starter, NIL)
+        fiber::transfer(starter, &[NIL])
     }
 
     /// Makes a starter where the next turn will want one. Not when that turn has been taken: Ruby
