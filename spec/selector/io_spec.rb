@@ -14,6 +14,15 @@ RSpec.describe UM::Selector do
 
   after { selector.close }
 
+  # IO::Buffer is experimental: Ruby warns of it.
+  around do |example|
+    previous = Warning[:experimental]
+    Warning[:experimental] = false
+    example.run
+  ensure
+    Warning[:experimental] = previous
+  end
+
   def with_pipe
     reader, writer = IO.pipe
     yield reader, writer
