@@ -12,6 +12,7 @@ use rb_sys::VALUE;
 
 use super::async_op::AsyncOp;
 use super::runqueue::{Entry, Kind};
+use super::spun::Spun;
 use super::{Handling, Machine, Role, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, fiber, nogvl, prefetch, thread, typed, value};
@@ -124,7 +125,10 @@ impl Machine {
             // Never arrived: that fiber can't be switched to.
             Some((fiber, resume)) if fiber == turn.fiber && is_switch_error(&raise) => {
                 self.resumed.set(None);
-                self.deliver_elsewhere(fiber, resume)?;
+                match raise {
+                    Raise::Exception(error) if turn.start => self.fail_to_start(fiber, error),
+                    _ => self.deliver_elsewhere(fiber, resume)?,
+                }
                 Ok(None)
             }
             // Somebody raised in us, past the runqueue.
@@ -296,7 +300,7 @@ impl Machine {
     }
 
     /// Runs `body` in `fiber` (fresh, not started) up to its first park, and comes back before
-    /// anybody else gets a turn.
+    /// anybody else gets a turn. An error where it can't be started.
     pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
         let me = fiber::current();
         let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
@@ -311,13 +315,15 @@ impl Machine {
                 if next.fiber == me { Some(next.resume) } else { self.switch_to(me, next)? };
             match resume {
                 None => {}
-                Some(Resume::Return) => return Ok(()),
+                Some(Resume::Return) => break,
                 // For a later park: the caller doesn't wait for anything yet.
                 Some(Resume::Value(value)) => self.schedule(me, value),
                 Some(Resume::Expired(key)) => self.expire_later(key),
                 Some(Resume::Op | Resume::Unblock) => {}
             }
         }
+        let error = Spun::of(fiber).and_then(Spun::start_error);
+        error.map_or(Ok(()), |error| Err(Raise::Exception(error)))
     }
 
     /// Runs other fibers until nothing is runnable and no op is pending. An exception scheduled

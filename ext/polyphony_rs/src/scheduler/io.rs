@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Read, Write};
+use polyphony_core::op::{OpKey, Read, Recv, Send, Write};
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
@@ -143,6 +143,7 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
 fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> Outcome {
     let deadline = if machine.is_hosted() { None } else { request.deadline()? };
     let fd = request.fd;
+    let is_socket = io::is_socket(request.io);
     loop {
         let piece = lend_to_hook(request.buffer, request.offset + done, way == Way::In)?;
         if piece.len == 0 {
@@ -152,9 +153,13 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
         let (ptr, len, offset) = (piece.ptr, op_len(piece.len), request.position(done));
         // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
         let key = unsafe {
-            match way {
-                Way::In => machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan),
-                Way::Out => machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan),
+            match (way, is_socket) {
+                (Way::In, true) => machine.submit_anyway(Recv { fd, ptr, len, flags: 0 }, piece.loan),
+                (Way::In, false) => machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan),
+                (Way::Out, true) => machine.submit_anyway(Send { fd, ptr, len, flags: 0 }, piece.loan),
+                (Way::Out, false) => {
+                    machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan)
+                }
             }
         }?;
         match (way, machine.wait_for_hook(key, deadline)?) {
