@@ -1,14 +1,15 @@
 # frozen_string_literal: true
 
 # HTTP with keep-alive: what "hello, world" costs the server in CPU time per request, against nginx
-# with one worker and a static answer: on UM::IO, on stock IO under the scheduler, and as a Rack application. A fresh server for
-# every run, all in turn.
+# with one worker and a static answer: on UM::IO, on stock IO under the scheduler, and as a Rack
+# application. A fresh server for every run, all in turn.
 
 require_relative "http/runner"
 
 chosen = Bench.options(rounds: 5, seconds: 3, connections: [50, 500], only: %w[nginx machine scheduler rack])
 # CPU per request, as a multiple of nginx's.
-TARGETS = { "machine" => { 50 => 1.1, 500 => 1.1 }, "scheduler" => { 50 => 1.06, 500 => 1.2 }, "rack" => { 50 => 2.5 } }.freeze
+TARGETS = { "machine" => { 50 => 1.1, 500 => 1.1 }, "scheduler" => { 50 => 1.06, 500 => 1.2 },
+            "rack" => { 50 => 2.5 } }.freeze
 
 def print_comparison(connections, rounds:, seconds:, only:)
   results = ["nginx", *(only - ["nginx"])].to_h { |name| [name, []] }
