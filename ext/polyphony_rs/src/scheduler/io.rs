@@ -154,9 +154,15 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
         // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
         let key = unsafe {
             match (way, is_socket) {
-                (Way::In, true) => machine.submit_anyway(Recv { fd, ptr, len, flags: 0 }, piece.loan),
-                (Way::In, false) => machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan),
-                (Way::Out, true) => machine.submit_anyway(Send { fd, ptr, len, flags: 0 }, piece.loan),
+                (Way::In, true) => {
+                    machine.submit_anyway(Recv { fd, ptr, len, flags: 0 }, piece.loan)
+                }
+                (Way::In, false) => {
+                    machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan)
+                }
+                (Way::Out, true) => {
+                    machine.submit_anyway(Send { fd, ptr, len, flags: 0 }, piece.loan)
+                }
                 (Way::Out, false) => {
                     machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan)
                 }
