@@ -16,7 +16,9 @@ def print_comparison(connections, rounds:, seconds:, only:)
   rounds.times { results.each { |name, runs| runs << Http.run(name, connections:, seconds:) } }
   rows = results.map { |name, runs| row(name, runs) }
   Bench.table(["server", "CPU us/request", "min..max", "requests/s"], rows)
-  TARGETS.slice(*only).each { |name, targets| print_ratios(name, results[name], results["nginx"], targets[connections]) }
+  TARGETS.slice(*only).each do |name, targets|
+    print_ratios(name, results[name], results["nginx"], targets[connections])
+  end
 end
 
 def row(name, runs)

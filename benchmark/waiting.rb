@@ -19,4 +19,5 @@ rows = chosen[:fibers].product(chosen[:only]).map do |count, kind|
   [count, kind, format("%.2f", start / count * 1e6), format("%.3f", idle / chosen[:seconds] * 1000),
    wakes, format("%.2f", finish / count * 1e6)]
 end
-Bench.table(["fibers", "in", "start us/fiber", "idle CPU ms/s", "wake-ups", "end us/fiber"], rows, right: [0, *2..5])
+header = ["fibers", "in", "start us/fiber", "idle CPU ms/s", "wake-ups", "end us/fiber"]
+Bench.table(header, rows, right: [0, *2..5])

@@ -8,7 +8,9 @@ require "json"
 require "uringmachine"
 require "uringmachine/fiber_scheduler"
 
-kind, count, seconds = ARGV[0], Integer(ARGV[1]), Float(ARGV[2])
+kind = ARGV[0]
+count = Integer(ARGV[1])
+seconds = Float(ARGV[2])
 
 cpu = -> { Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) }
 queue = Thread::Queue.new

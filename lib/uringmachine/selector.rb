@@ -15,14 +15,16 @@ class UringMachine
   # It has the methods of `IO::Event::Selector`'s classes, all of them native. It is not a
   # `Fiber::Scheduler`, and its fibers are none of a machine's: Async's loop runs them.
   class Selector
+    # What `IO_EVENT_SELECTOR` has to say.
+    NAME = :UringMachine
   end
 end
 
 class IO
   module Event
-    # Where Async looks for the name in `IO_EVENT_SELECTOR`.
+    # Where Async looks for that name.
     module Selector
-      UringMachine = ::UringMachine::Selector
+      const_set(::UringMachine::Selector::NAME, ::UringMachine::Selector)
     end
   end
 end

@@ -12,6 +12,8 @@ RSpec.describe UM::Selector do
 
   after { selector.close }
 
+  def wait_readable(io) = selector.io_wait(Fiber.current, io, IO::READABLE)
+
   it "is found by the name that IO_EVENT_SELECTOR has" do
     expect(IO::Event::Selector.const_get(:UringMachine)).to be(described_class)
   end
@@ -163,7 +165,7 @@ RSpec.describe UM::Selector do
 
     it "says for how many the kernel had something" do
       pairs = Array.new(3) { IO.pipe }
-      fibers = pairs.map { |reader, _| start { log << selector.io_wait(Fiber.current, reader, IO::READABLE) } }
+      fibers = pairs.map { |reader, _| start { log << wait_readable(reader) } }
       pairs.first(2).each { |_, writer| writer << "x" }
       given = 0
       run_loop { (given += selector.select(1)) == 2 }
@@ -239,7 +241,7 @@ RSpec.describe UM::Selector do
     it "refuses to wait for the kernel in the loop's own fiber, for another fiber or thread" do
       reader, writer = IO.pipe
       expect { selector.io_wait(Fiber.current, reader, IO::READABLE) }.to raise_error(FiberError)
-      expect { selector.io_wait(Fiber.new {}, reader, IO::READABLE) }.to raise_error(ArgumentError)
+      expect { selector.io_wait(Fiber.new { nil }, reader, IO::READABLE) }.to raise_error(ArgumentError)
       elsewhere = Thread.new { selector.select(0) }
       elsewhere.report_on_exception = false
       expect { elsewhere.join }.to raise_error(UM::Error, /another thread/)

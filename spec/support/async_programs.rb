@@ -25,9 +25,9 @@ module SpecSupport
     # What the program prints; it has to end well.
     def async_program(source)
       outcome = ruby_program("#{PROLOGUE}\n#{source}")
-      raise "#{outcome.status}\n#{outcome.stdout}#{outcome.stderr}" unless outcome.success? && outcome.stderr.empty?
+      return outcome.stdout if outcome.success? && outcome.stderr.empty?
 
-      outcome.stdout
+      raise "#{outcome.status}\n#{outcome.stdout}#{outcome.stderr}"
     end
 
     # The same within `Async do |task|`; what the block gives.

@@ -4,7 +4,7 @@ module SpecSupport
   # The event loop of a selector, as small as one can be: the example's own fiber calls `select`.
   module SelectorLoop
     # Starts a fiber, which runs up to its first wait.
-    def start(&body) = Fiber.new(&body).tap(&:transfer)
+    def start(&) = Fiber.new(&).tap(&:transfer)
 
     # Turns of the loop until the block says so.
     def run_loop(turns: 1000)
