@@ -1,21 +1,24 @@
 # frozen_string_literal: true
 
 # HTTP with keep-alive: what "hello, world" costs the server in CPU time per request, against nginx
-# with one worker and a static answer: on UM::IO, and as a Rack application. A fresh server for
-# every run, all in turn.
+# with one worker and a static answer: on UM::IO, on stock IO under the scheduler, and as a Rack
+# application. A fresh server for every run, all in turn.
 
 require_relative "http/runner"
 
-chosen = Bench.options(rounds: 5, seconds: 3, connections: [50, 500])
+chosen = Bench.options(rounds: 5, seconds: 3, connections: [50, 500], only: %w[nginx machine scheduler rack])
 # CPU per request, as a multiple of nginx's.
-TARGETS = { "machine" => { 50 => 1.1, 500 => 1.1 }, "rack" => { 50 => 2.5 } }.freeze
+TARGETS = { "machine" => { 50 => 1.1, 500 => 1.1 }, "scheduler" => { 50 => 1.06, 500 => 1.2 },
+            "rack" => { 50 => 2.5 } }.freeze
 
-def print_comparison(connections, rounds:, seconds:)
-  results = Http::SERVERS.keys.to_h { |name| [name, []] }
+def print_comparison(connections, rounds:, seconds:, only:)
+  results = ["nginx", *(only - ["nginx"])].to_h { |name| [name, []] }
   rounds.times { results.each { |name, runs| runs << Http.run(name, connections:, seconds:) } }
   rows = results.map { |name, runs| row(name, runs) }
   Bench.table(["server", "CPU us/request", "min..max", "requests/s"], rows)
-  TARGETS.each { |name, targets| print_ratios(name, results[name], results["nginx"], targets[connections]) }
+  TARGETS.slice(*only).each do |name, targets|
+    print_ratios(name, results[name], results["nginx"], targets[connections])
+  end
 end
 
 def row(name, runs)
@@ -41,5 +44,5 @@ puts "HTTP with keep-alive, #{chosen[:rounds]} rounds of #{chosen[:seconds]} s i
 puts Bench.machine_line
 chosen[:connections].map(&:to_i).each do |connections|
   puts "", "#{connections} connections"
-  print_comparison(connections, **chosen.slice(:rounds, :seconds))
+  print_comparison(connections, **chosen.slice(:rounds, :seconds, :only))
 end

@@ -17,6 +17,7 @@ module Http
   SERVERS = {
     "nginx" => ->(&run) { nginx(&run) },
     "machine" => ->(&run) { ours("machine", &run) },
+    "scheduler" => ->(&run) { ours("scheduler", &run) },
     "rack" => ->(&run) { ours("rack", &run) }
   }.freeze
 

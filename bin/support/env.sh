@@ -18,6 +18,8 @@ DEBIAN_GEMS=/usr/share/rubygems-integration/all
 # this Ruby has it: Debian 12 has Rack 2.
 CACHED_PACKAGES="$CACHE_ROOT/debian"
 CACHED_RACK="$CACHED_PACKAGES/ruby-rack"
+# Async and what it needs, of Debian's unstable suite, for programs that specs run on it.
+CACHED_ASYNC="$CACHE_ROOT/debian-sid"
 
 # use_ruby: takes over what find_ruby has found.
 use_ruby() {
@@ -66,6 +68,7 @@ use_rspec() {
     *) die "unknown source of RSpec: $1" "bin/setup" ;;
   esac
   [ ! -d "$CACHED_RACK" ] || add_gems "$CACHED_RACK$DEBIAN_GEMS"
+  export ASYNC_FOLDER=$CACHED_ASYNC
 }
 
 # load_environment [SERIES]

@@ -20,8 +20,7 @@ module Polyphony
       BasicSocket => %i[recv],
       TCPSocket => %i[initialize],
       Thread => %i[join value],
-      Thread::Queue => %i[pop shift deq],
-      Thread::SizedQueue => %i[pop shift deq push << enq],
+      Thread::SizedQueue => %i[push << enq],
       Kernel => %i[sleep system `]
     }.freeze
 
@@ -31,6 +30,27 @@ module Polyphony
       Kernel => %i[sleep system `],
       Process => %i[wait wait2 waitpid waitpid2 waitall]
     }.freeze
+
+    # To take from a queue that isn't empty is no wait. That is found out first: who asks is
+    # looked at only where there is nothing.
+    module Taking
+      %i[pop shift deq].each do |name|
+        module_eval(<<~RUBY, __FILE__, __LINE__ + 1)
+          def #{name}(non_block = false, timeout: nil)
+            unless empty? || timeout
+              begin
+                return super(true)
+              rescue ThreadError
+                # Another thread was quicker.
+              end
+            end
+            return super unless RootFiber.applies?
+
+            RootFiber.run { super }
+          end
+        RUBY
+      end
+    end
 
     module_function
 
@@ -83,6 +103,7 @@ module Polyphony
       SINGLETON_METHODS.each do |owner, names|
         owner.singleton_class.prepend(wrapper(owner.singleton_class, names))
       end
+      [Thread::Queue, Thread::SizedQueue].each { |owner| owner.prepend(Taking) }
     end
 
     # A module with these methods of a class, each as public or private as it was.

@@ -10,6 +10,7 @@ mod machine;
 mod polyphony;
 mod ruby;
 mod scheduler;
+mod selector;
 mod um_io;
 
 use magnus::rb_sys::AsRawValue;
@@ -34,6 +35,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     um_io::init(um.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
     scheduler::init(scheduler.as_raw());
+    let selector = um.define_class("Selector", ruby.class_object())?;
+    selector::init(selector.as_raw());
     let io: RClass = ruby.class_object().const_get("IO")?;
     let polyphony = ruby.define_module("Polyphony")?;
     polyphony::init(io.as_raw(), polyphony.as_raw());

@@ -63,6 +63,7 @@ impl Machine {
             test_mode: Cell::new(false),
             wake_fd,
             bell: Cell::new(NIL),
+            host: Cell::new(NIL),
         })
     }
 

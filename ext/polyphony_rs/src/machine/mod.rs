@@ -17,6 +17,7 @@ mod each;
 mod fibers;
 mod files;
 mod guest;
+mod hosted;
 mod hosts;
 mod incoming;
 mod inotify;
@@ -179,6 +180,8 @@ pub(crate) struct Machine {
     /// The same as an IO, for a scheduler that waits in the machine's place; nil where it waits
     /// itself.
     bell: Cell<VALUE>,
+    /// The fiber of a loop that is none of ours and runs the machine's fibers; nil where there is none.
+    host: Cell<VALUE>,
 }
 
 static TYPE: DataType<Machine> = DataType::new();
@@ -196,6 +199,7 @@ impl Typed for Machine {
         typed::mark(self.root.get());
         typed::mark(self.idle_watcher.get());
         typed::mark(self.bell.get());
+        typed::mark(self.host.get());
         if let Some((fiber, resume)) = self.resumed.get() {
             typed::mark(fiber);
             resume.mark();

@@ -12,6 +12,7 @@ use rb_sys::VALUE;
 
 use super::async_op::AsyncOp;
 use super::runqueue::{Entry, Kind};
+use super::spun::Spun;
 use super::{Handling, Machine, Role, State};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::{NIL, fiber, nogvl, prefetch, thread, typed, value};
@@ -66,6 +67,9 @@ impl Machine {
     pub(crate) fn park(&self) -> Outcome<Resume> {
         self.check_process()?;
         let me = fiber::current();
+        if self.is_hosted() {
+            return self.park_in_host(me);
+        }
         if self.handling.get() == Handling::Yes {
             self.handling.set(Handling::Parked);
         }
@@ -102,7 +106,7 @@ impl Machine {
         let came_back = if turn.start {
             self.start(turn.fiber, argument)
         } else {
-            fiber::transfer(turn.fiber, argument)
+            fiber::transfer(turn.fiber, &[argument])
         };
         if root {
             self.root_parked.set(false);
@@ -121,7 +125,10 @@ impl Machine {
             // Never arrived: that fiber can't be switched to.
             Some((fiber, resume)) if fiber == turn.fiber && is_switch_error(&raise) => {
                 self.resumed.set(None);
-                self.deliver_elsewhere(fiber, resume)?;
+                match raise {
+                    Raise::Exception(error) if turn.start => self.fail_to_start(fiber, error),
+                    _ => self.deliver_elsewhere(fiber, resume)?,
+                }
                 Ok(None)
             }
             // Somebody raised in us, past the runqueue.
@@ -190,7 +197,7 @@ impl Machine {
             if self.idle_watcher.get() != NIL && !self.has_work() {
                 return Ok(Turn::of(self.idle_watcher.get(), Resume::Op));
             }
-            if self.wait(me)? {
+            if self.wait(me, None)? {
                 return Ok(Turn::of(me, Resume::Op));
             }
         }
@@ -198,7 +205,7 @@ impl Machine {
 
     /// Takes entries off the runqueue until one is not stale. `None`: it is empty, or the ring
     /// must be looked at first.
-    fn pop_turn(&self) -> Option<Turn> {
+    pub(super) fn pop_turn(&self) -> Option<Turn> {
         let state = &mut *self.state.borrow_mut();
         while let Some(entry) = state.queues.pop() {
             if let Some(turn) = turn_of(state, entry) {
@@ -221,9 +228,10 @@ impl Machine {
         entered.map_err(Raise::from)
     }
 
-    /// Waits for a completion or the nearest deadline, letting other threads run. Whether the
-    /// caller should look at its ops, as a signal handler has run that may have taken its turn.
-    fn wait(&self, me: VALUE) -> Outcome<bool> {
+    /// Waits for a completion, the nearest deadline or the end of `limit` (nanoseconds), letting
+    /// other threads run. Whether the caller should look at its ops, as a signal handler has run
+    /// that may have taken its turn.
+    pub(super) fn wait(&self, me: VALUE, limit: Option<u64>) -> Outcome<bool> {
         if self.is_guest() {
             return self.wait_for_bell().map(|()| false);
         }
@@ -234,8 +242,8 @@ impl Machine {
                 return Ok(false);
             }
             let now = crate::clock::now();
-            let timeout = state.driver.next_deadline().map(|at| at.saturating_sub(now));
-            (state.driver.prepare_wait()?, timeout)
+            let nearest = state.driver.next_deadline().map(|at| at.saturating_sub(now));
+            (state.driver.prepare_wait()?, nearest.into_iter().chain(limit).min())
         };
         let begun = self.begin_wait();
         self.waiting.set(true);
@@ -292,7 +300,7 @@ impl Machine {
     }
 
     /// Runs `body` in `fiber` (fresh, not started) up to its first park, and comes back before
-    /// anybody else gets a turn.
+    /// anybody else gets a turn. An error where it can't be started.
     pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
         let me = fiber::current();
         let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
@@ -307,13 +315,15 @@ impl Machine {
                 if next.fiber == me { Some(next.resume) } else { self.switch_to(me, next)? };
             match resume {
                 None => {}
-                Some(Resume::Return) => return Ok(()),
+                Some(Resume::Return) => break,
                 // For a later park: the caller doesn't wait for anything yet.
                 Some(Resume::Value(value)) => self.schedule(me, value),
                 Some(Resume::Expired(key)) => self.expire_later(key),
                 Some(Resume::Op | Resume::Unblock) => {}
             }
         }
+        let error = Spun::of(fiber).and_then(Spun::start_error);
+        error.map_or(Ok(()), |error| Err(Raise::Exception(error)))
     }
 
     /// Runs other fibers until nothing is runnable and no op is pending. An exception scheduled

@@ -40,6 +40,7 @@ pub(crate) struct Spun {
     body: Cell<VALUE>,
     uncaught: Uncaught,
     result: Cell<VALUE>,
+    started: Cell<bool>,
     done: Cell<bool>,
     listeners: RefCell<Vec<Listener>>,
     /// An Array of the `UM::Queue`s that get the fiber at its end; nil where there is none.
@@ -83,6 +84,11 @@ impl Spun {
     /// The fiber's result once it has ended.
     pub(crate) fn outcome(&self) -> Option<VALUE> {
         self.done.get().then(|| self.result.get())
+    }
+
+    /// What kept the fiber from starting, if something did.
+    pub(super) fn start_error(&self) -> Option<VALUE> {
+        self.outcome().filter(|result| !self.started.get() && is_exception(*result))
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -138,6 +144,7 @@ fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
         body: Cell::new(body),
         uncaught,
         result: Cell::new(NIL),
+        started: Cell::new(false),
         done: Cell::new(false),
         listeners: RefCell::default(),
         queues: Cell::new(NIL),
@@ -192,6 +199,7 @@ unsafe extern "C" fn start(
     guard(|| {
         let me = fiber::current();
         let Some(spun) = Spun::of(me) else { return Ok(NIL) };
+        spun.started.set(true);
         let body = spun.body.get();
         run(me, spun, || fiber::call_proc(body, argument))
     })
@@ -236,6 +244,18 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
     }
     spun.finish(of, exception);
     Ok(NIL)
+}
+
+impl Machine {
+    /// A switch to a fiber that had not run yet was not possible: there is no memory, or no mapping
+    /// left, for its stack. The error is how it ends.
+    pub(super) fn fail_to_start(&self, fiber: VALUE, error: VALUE) {
+        let spun = Spun::of(fiber).filter(|spun| !spun.started.get() && !spun.is_done());
+        if let Some(spun) = spun.filter(|_| fiber::alive(fiber)) {
+            self.state().borrow_mut().fibers.remove(&fiber);
+            spun.finish(fiber, error);
+        }
+    }
 }
 
 /// `exit`, ctrl-C and other signals end the program from whichever fiber they come up in.

@@ -42,9 +42,20 @@ impl Machine {
     /// Switches to a fiber that was not started yet. Comes back as from a transfer.
     pub(super) fn start(&self, fiber: VALUE, argument: VALUE) -> Outcome {
         let starter = self.state.borrow_mut().starters.idle.pop();
-        let Some(starter) = starter else { return fiber::transfer(fiber, argument) };
-        self.assigned.set(Some((fiber, argument)));
-        fiber::transfer(starter, NIL)
+        let Some(starter) = starter else { return fiber::transfer(fiber, &[argument]) };
+        let assigned = Some((fiber, argument));
+        self.assigned.set(assigned);
+        match fiber::transfer(starter, &[NIL]) {
+            // There was no stack for the starter: it has to be done without.
+            Err(Raise::Exception(error))
+                if fiber::is_switch_error(error) && self.assigned.get() == assigned =>
+            {
+                self.assigned.set(None);
+                self.state.borrow_mut().starters.idle.push(starter);
+                fiber::transfer(fiber, &[argument])
+            }
+            came_back => came_back,
+        }
     }
 
     /// Makes a starter where the next turn will want one. Not when that turn has been taken: Ruby
@@ -128,8 +139,10 @@ impl Machine {
         loop {
             match ended {
                 Ok(_) => {}
-                // It never started: it was killed before, say.
-                Err(Raise::Exception(exception)) if fiber::is_switch_error(exception) => {}
+                // It never started: it was killed before, say, or there is no stack for it.
+                Err(Raise::Exception(exception)) if fiber::is_switch_error(exception) => {
+                    self.fail_to_start(fiber, exception);
+                }
                 Err(raise) => self.interrupt(me, raise)?,
             }
             if !fiber::alive(fiber) || self.take_turn(fiber).is_some() {

@@ -1,5 +1,6 @@
 //! Fibers: the switch itself, and making them.
 
+use std::os::raw::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::{VALUE, rb_block_call_func};
@@ -55,10 +56,11 @@ pub(crate) fn resume(fiber: VALUE, value: VALUE) -> Outcome {
 /// Switches to a fiber and comes back when somebody transfers to the caller. An exception raised
 /// in the caller by `Fiber#raise`, by an interrupt, or by a switch that is not possible, is
 /// handed back.
-pub(crate) fn transfer(fiber: VALUE, value: VALUE) -> Outcome {
-    // SAFETY: under protect; the argument lives in this frame until the switch has copied it. The
-    // `_kw` form is the one that checks whether the fiber can be switched to.
-    protect(|| unsafe { rb_sys::rb_fiber_transfer_kw(fiber, 1, &raw const value, NO_KEYWORDS) })
+pub(crate) fn transfer(fiber: VALUE, values: &[VALUE]) -> Outcome {
+    let count = c_int::try_from(values.len()).unwrap_or(0);
+    // SAFETY: under protect; the arguments live in the caller's frame until the switch has copied
+    // them. The `_kw` form is the one that checks whether the fiber can be switched to.
+    protect(|| unsafe { rb_sys::rb_fiber_transfer_kw(fiber, count, values.as_ptr(), NO_KEYWORDS) })
 }
 
 /// Raises in a fiber, or in the one that it has resumed; comes back as from [`transfer`].

@@ -67,6 +67,11 @@ impl<'a> Args<'a> {
         self.0.get(index).copied().unwrap_or(NIL)
     }
 
+    /// All but the first `count`.
+    pub(crate) fn after(self, count: usize) -> Self {
+        Self(self.0.get(count..).unwrap_or_default())
+    }
+
     pub(crate) fn all(self) -> &'a [VALUE] {
         self.0
     }

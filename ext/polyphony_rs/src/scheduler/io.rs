@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use polyphony_core::op::{OpKey, Read, Write};
+use polyphony_core::op::{OpKey, Read, Recv, Send, Write};
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
@@ -22,7 +22,7 @@ enum Way {
 }
 
 /// What Ruby passes to the four read and write hooks.
-struct Request {
+pub(crate) struct Request {
     io: VALUE,
     fd: RawFd,
     buffer: VALUE,
@@ -37,7 +37,7 @@ struct Request {
 impl Request {
     /// `(io, buffer, length, offset)`; the positioned hooks have `from` behind the buffer. The
     /// one place that knows this order.
-    fn parse(args: Args, positioned: bool) -> Outcome<Self> {
+    pub(crate) fn parse(args: Args, positioned: bool) -> Outcome<Self> {
         let rest = if positioned { 3 } else { 2 };
         let args = args.expect(rest + 1, rest + 2)?;
         let from = if positioned { size(args.get(2), "from")? as u64 } else { CURRENT_POSITION };
@@ -141,8 +141,9 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
 
 /// Moves bytes by the ring until there are enough, behind those that were moved before.
 fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> Outcome {
-    let deadline = request.deadline()?;
+    let deadline = if machine.is_hosted() { None } else { request.deadline()? };
     let fd = request.fd;
+    let is_socket = io::is_socket(request.io);
     loop {
         let piece = lend_to_hook(request.buffer, request.offset + done, way == Way::In)?;
         if piece.len == 0 {
@@ -152,9 +153,19 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
         let (ptr, len, offset) = (piece.ptr, op_len(piece.len), request.position(done));
         // SAFETY: the loan keeps the buffer, and core keeps what it is made around.
         let key = unsafe {
-            match way {
-                Way::In => machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan),
-                Way::Out => machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan),
+            match (way, is_socket) {
+                (Way::In, true) => {
+                    machine.submit_anyway(Recv { fd, ptr, len, flags: 0 }, piece.loan)
+                }
+                (Way::In, false) => {
+                    machine.submit_anyway(Read { fd, ptr, len, offset }, piece.loan)
+                }
+                (Way::Out, true) => {
+                    machine.submit_anyway(Send { fd, ptr, len, flags: 0 }, piece.loan)
+                }
+                (Way::Out, false) => {
+                    machine.submit_anyway(Write { fd, ptr, len, offset }, piece.loan)
+                }
             }
         }?;
         match (way, machine.wait_for_hook(key, deadline)?) {
@@ -183,8 +194,7 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
     }
 }
 
-fn read(this: VALUE, request: &Request) -> Outcome {
-    let machine = machine(this)?;
+pub(crate) fn read(machine: &Machine, request: &Request) -> Outcome {
     // Sockets have a read_nonblock of their own, which asks no hook.
     if request.minimum == 0 && !io::is_socket(request.io) && frames::called_by_read_nonblock() {
         if let Some(result) = read_now(machine, request)? {
@@ -229,8 +239,12 @@ fn write_directly(machine: &Machine, request: &Request) -> Outcome<usize> {
     Ok(done)
 }
 
-fn write(this: VALUE, request: &Request) -> Outcome {
-    let machine = machine(this)?;
+/// As [`read`], at a position.
+pub(crate) fn pread(machine: &Machine, request: &Request) -> Outcome {
+    if sys::is_seekable(request.fd) { read(machine, request) } else { failure(-libc::ESPIPE, 0) }
+}
+
+pub(crate) fn write(machine: &Machine, request: &Request) -> Outcome {
     let direct = may_write_directly(machine, request);
     let done = if direct { write_directly(machine, request)? } else { 0 };
     if done > 0 && done >= request.minimum {
@@ -239,20 +253,21 @@ fn write(this: VALUE, request: &Request) -> Outcome {
     transfer(machine, request, Way::Out, done)
 }
 
+/// As [`write`], at a position.
+pub(crate) fn pwrite(machine: &Machine, request: &Request) -> Outcome {
+    if sys::is_seekable(request.fd) { write(machine, request) } else { failure(-libc::ESPIPE, 0) }
+}
+
 fn io_read(this: VALUE, args: Args) -> Outcome {
-    read(this, &Request::parse(args, false)?)
+    read(machine(this)?, &Request::parse(args, false)?)
 }
 
 fn io_pread(this: VALUE, args: Args) -> Outcome {
-    let request = Request::parse(args, true)?;
-    if !sys::is_seekable(request.fd) {
-        return failure(-libc::ESPIPE, 0);
-    }
-    read(this, &request)
+    pread(machine(this)?, &Request::parse(args, true)?)
 }
 
 fn io_write(this: VALUE, args: Args) -> Outcome {
-    write(this, &Request::parse(args, false)?)
+    write(machine(this)?, &Request::parse(args, false)?)
 }
 
 /// Ruby 3.3 and 3.4 call this hook from within `IO#pwrite`'s blocking region, without the GVL:
@@ -262,11 +277,7 @@ fn io_pwrite(this: VALUE, args: Args) -> Outcome {
     if !thread::has_gvl() {
         return Ok(pwrite_without_gvl(args));
     }
-    let request = Request::parse(args, true)?;
-    if !sys::is_seekable(request.fd) {
-        return failure(-libc::ESPIPE, 0);
-    }
-    write(this, &request)
+    pwrite(machine(this)?, &Request::parse(args, true)?)
 }
 
 /// `(io, buffer, from, length, offset)` as core made them: an open IO, a buffer around memory that
@@ -288,9 +299,8 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
     let machine = machine(this)?;
     let io = io::convert(args.get(0))?;
     let fd = io::descriptor_or_unwind(io);
-    let wanted = value::int32(args.get(1), "events")?;
-    let events = i16::try_from(wanted)
-        .map_err(|_| Raise::argument_error("events must be READABLE, PRIORITY or WRITABLE"))?;
+    let events = events(args.get(1))?;
+    let wanted = i32::from(events);
     let timeout = match args.get(2) {
         NIL => io::timeout_or_unwind(io)?,
         given => value::seconds(given)?,
@@ -305,9 +315,15 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
     Ok(ready_events(ready, wanted))
 }
 
+/// `IO::READABLE` and its like.
+pub(crate) fn events(argument: VALUE) -> Outcome<i16> {
+    i16::try_from(value::int32(argument, "events")?)
+        .map_err(|_| Raise::argument_error("events must be READABLE, PRIORITY or WRITABLE"))
+}
+
 /// The subset of `wanted` that is ready. A descriptor in error is ready for anything: the next
 /// operation on it tells.
-fn ready_events(ready: i32, wanted: i32) -> VALUE {
+pub(crate) fn ready_events(ready: i32, wanted: i32) -> VALUE {
     match ready & wanted {
         0 if ready == 0 => FALSE,
         0 => value::integer(i64::from(wanted)),

@@ -9,6 +9,9 @@ mod io;
 mod process;
 mod select;
 
+pub(crate) use io::{Request, events, pread, pwrite, read, ready_events, write};
+pub(crate) use process::wait_for_process;
+
 use std::cell::Cell;
 
 use polyphony_core::resolve::Family;

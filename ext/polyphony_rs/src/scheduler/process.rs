@@ -5,22 +5,27 @@ use rb_sys::VALUE;
 
 use super::machine;
 use crate::errors::Outcome;
+use crate::machine::Machine;
 use crate::ruby::method::{define, method};
 use crate::ruby::{NIL, value};
 
-/// `process_wait(pid, flags)`: a Process::Status.
+/// `process_wait(pid, flags)`
+fn process_wait(this: VALUE, pid: VALUE, flags: VALUE) -> Outcome {
+    wait_for_process(machine(this)?, pid, flags)
+}
+
+/// The status of a child that has changed.
 ///
 /// The ring waits without reaping; Ruby itself then reaps, without waiting, and makes the status.
 /// Another fiber may have been quicker: then the wait begins again.
-fn process_wait(this: VALUE, pid: VALUE, flags: VALUE) -> Outcome {
-    let machine = machine(this)?;
+pub(crate) fn wait_for_process(machine: &Machine, pid: VALUE, flags: VALUE) -> Outcome {
     let target = value::int32(pid, "pid")?;
     let options = value::int32(flags, "flags")?;
     // waitpid(2) always looks for ends, waitid(2) when asked to.
     let changes = libc::WEXITED | (options & (libc::WUNTRACED | libc::WCONTINUED));
     loop {
         let status = reap(pid, options)?;
-        if status != NIL {
+        if status != NIL || options & libc::WNOHANG != 0 {
             return Ok(status);
         }
         machine.wait_for_child(Whom::of_pid(target), changes)?;

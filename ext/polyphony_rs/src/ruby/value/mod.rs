@@ -231,6 +231,19 @@ pub(crate) fn call(receiver: VALUE, method: &CStr, args: &[VALUE]) -> Outcome {
     protect(|| unsafe { rb_sys::rb_funcallv(receiver, method, count, args) })
 }
 
+/// As [`call`]; the last argument is passed on as keywords where it came as such.
+pub(crate) fn call_passing(
+    receiver: VALUE,
+    method: &CStr,
+    args: &[VALUE],
+    keywords: bool,
+) -> Outcome {
+    let method = intern(method);
+    let (count, args) = (c_int::try_from(args.len()).unwrap_or(0), args.as_ptr());
+    // SAFETY: under protect; the arguments live in the caller's frame.
+    protect(|| unsafe { rb_sys::rb_funcallv_kw(receiver, method, count, args, keywords.into()) })
+}
+
 /// A method's name given as a Symbol or String; TypeError for anything else.
 pub(crate) fn name(value: VALUE) -> Outcome<ID> {
     let mut id = 0;
