@@ -73,6 +73,7 @@ ways = {
   "with M:N threads" => { "RUBY_MN_THREADS" => "1" }
 }
 
+ways.select! { |w, _| w =~ Regexp.new(ENV["WAY"]) } if ENV["WAY"]
 reference = Run.new(tests, {}).call
 abort "#{reference.output}\nNo test passes with Ruby's own scheduler" if reference.passed.empty?
 puts "Ruby's scheduler: #{reference.passed.size} of #{reference.ended.size} tests pass"
