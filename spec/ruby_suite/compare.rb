@@ -74,6 +74,14 @@ ways = {
 }
 
 ways.select! { |w, _| w =~ Regexp.new(ENV["WAY"]) } if ENV["WAY"]
+# Tests that can't pass, by why.
+exceptions = {
+  "with its contract checked" => %w[TestFiberProcess#test_system_faulty_process_wait] # caught earlier
+}
+# It leaves a scheduled fiber by Fiber.yield, which goes back to who has resumed it; ours was switched to,
+# as the reference does it from 3.4 on.
+exceptions.default = RUBY_VERSION < "3.4" ? %w[TestFiberMutex#test_mutex_deadlock] : []
+
 reference = Run.new(tests, {}).call
 abort "#{reference.output}\nNo test passes with Ruby's own scheduler" if reference.passed.empty?
 puts "Ruby's scheduler: #{reference.passed.size} of #{reference.ended.size} tests pass"
@@ -81,7 +89,7 @@ puts "Ruby's scheduler: #{reference.passed.size} of #{reference.ended.size} test
 missing = with_replacement(tests) do |folder|
   ways.flat_map do |way, environment|
     run = Run.new(folder, environment).call
-    missing = reference.passed - run.passed
+    missing = reference.passed - run.passed - exceptions[way] - exceptions.default
     puts "ours, #{way}: #{run.passed.size} of #{run.ended.size} tests pass"
     puts run.output, *missing.map { |name| "  fails with ours only: #{name}" } if missing.any?
     missing

@@ -44,6 +44,16 @@ class Scheduler < UringMachine::FiberScheduler
   end
 end
 
+if ENV["RUBY_SUITE_CONTRACT"]
+  require "uringmachine/scheduler_contract"
+
+  Fiber.singleton_class.prepend(Module.new do
+    def set_scheduler(scheduler)
+      super(scheduler.is_a?(Scheduler) ? UringMachine::SchedulerContract.new(scheduler) : scheduler)
+    end
+  end)
+end
+
 # In the tests this one adds the hooks for reading and writing; ours has them.
 IOBufferScheduler = Class.new(Scheduler)
 
