@@ -154,7 +154,9 @@ class UringMachine
 
     # Hook of what computes long or waits for the disk.
     def blocking_operation_wait(operation)
-      violate("blocking_operation_wait: can't be called: #{operation.inspect}") unless operation.respond_to?(:call)
+      unless operation.respond_to?(:call)
+        violate("blocking_operation_wait: can't be called: #{operation.inspect}")
+      end
       waiting(:blocking_operation_wait) { @scheduler.blocking_operation_wait(operation) }
     end
 
@@ -232,7 +234,9 @@ class UringMachine
       yield wait
     ensure
       # Not touched where the call itself was refused.
-      outer ? @waits[fiber] = outer : @waits.delete(fiber) if wait
+      if wait
+        outer ? @waits[fiber] = outer : @waits.delete(fiber)
+      end
     end
 
     # Ruby calls it in a non-blocking fiber of the scheduler's thread, as long as it isn't closed.

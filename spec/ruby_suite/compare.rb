@@ -73,7 +73,6 @@ ways = {
   "with M:N threads" => { "RUBY_MN_THREADS" => "1" }
 }
 
-ways.select! { |w, _| w =~ Regexp.new(ENV["WAY"]) } if ENV["WAY"]
 # Tests that can't pass, by why.
 exceptions = {
   "with its contract checked" => %w[TestFiberProcess#test_system_faulty_process_wait] # caught earlier

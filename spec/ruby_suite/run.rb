@@ -11,13 +11,11 @@ require File.join(folder, "tool/test/init")
 # it: a scheduler that keeps such exceptions for itself would otherwise pass tests whose assertions fail.
 module Recording
   class << self
-    attr_accessor :file
+    attr_accessor :file, :fiber_errors
   end
 
-  FIBER_ERRORS = []
-
   def run(runner)
-    FIBER_ERRORS.clear
+    Recording.fiber_errors = []
     @expected = []
     super.tap { Recording.file.puts("#{self.class}##{__name__} #{passed? ? "passed" : "failed"}") }
   end
@@ -30,7 +28,7 @@ module Recording
 
   def after_teardown
     super
-    unexpected = FIBER_ERRORS - @expected
+    unexpected = Recording.fiber_errors - @expected
     raise unexpected.first if unexpected.any?
   end
 end

@@ -39,7 +39,7 @@ class Scheduler < UringMachine::FiberScheduler
   end
 
   def report_exception(fiber, exception)
-    Recording::FIBER_ERRORS << exception if defined?(Recording)
+    Recording.fiber_errors << exception if defined?(Recording)
     super
   end
 end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "English"
 require "open3"
 require "socket"
 require "timeout"
@@ -22,17 +23,17 @@ RSpec.describe "UM::SchedulerContract" do
   end
 
   # Our scheduler with some hooks of another kind, wrapped in the checker.
-  def checked(&hooks)
-    faulty = Class.new(UM::FiberScheduler, &hooks)
+  def checked(&)
+    faulty = Class.new(UM::FiberScheduler, &)
     Class.new do
       define_singleton_method(:new) { UM::SchedulerContract.new(faulty.new) }
     end
   end
 
   # What is raised by the block in a fiber of the checked scheduler.
-  def violation_of(checked = self.checked, &body)
+  def violation_of(checked = self.checked, &)
     error = nil
-    in_fiber(scheduler: checked) { error = error_of(&body) }
+    in_fiber(scheduler: checked) { error = error_of(&) }
     expect(error).to be_a(violation)
     error.message[/(?<=: ).*/m]
   end
@@ -57,7 +58,8 @@ RSpec.describe "UM::SchedulerContract" do
       "pipes" => lambda do
         input, output = IO.pipe
         Fiber.schedule { 3.times { output.puts("line") && sleep(0) } && output.close }
-        [input.read_nonblock(1, exception: false), input.wait_readable(5) && input.gets, input.read, input.close]
+        [input.read_nonblock(1, exception: false), input.wait_readable(5) && input.gets, input.read,
+         input.close]
       end,
       "files" => lambda do
         Tempfile.create do |file|
@@ -66,14 +68,27 @@ RSpec.describe "UM::SchedulerContract" do
           [file.pread(2, 1), file.pwrite("x", 0), file.rewind, file.read, File.read(file.path)]
         end
       end,
-      "processes" => -> { [system("exit 3"), $CHILD_STATUS&.exitstatus, `echo out`, Open3.capture2e("cat", stdin_data: "in")[0]] },
+      "processes" => lambda {
+                       [system("exit 3"), $CHILD_STATUS&.exitstatus, `echo out`,
+                        Open3.capture2e("cat", stdin_data: "in")[0]]
+                     },
       "names" => -> { Addrinfo.getaddrinfo("localhost", 80, :INET, :STREAM).map(&:ip_address) },
       "IO.select" => lambda do
         input, output = IO.pipe
         Fiber.schedule { output.write("x") }
-        [IO.select([input], nil, nil, 5).map(&:size), IO.select([input], nil, nil, 0.001)&.size].tap { [input, output].each(&:close) }
+        [input.wait_readable(5).map(&:size), input.wait_readable(0.001)&.size].tap do
+          [input, output].each(&:close)
+        end
       end,
-      "time limits" => -> { [Timeout.timeout(5) { 1 }, begin Timeout.timeout(0.001) { sleep } rescue $!.class end] },
+      "time limits" => lambda {
+                         [Timeout.timeout(5) { 1 }, begin
+                           Timeout.timeout(0.001) do
+                             sleep
+                           end
+                         rescue StandardError
+                           $ERROR_INFO.class
+                         end]
+                       },
       "queues" => lambda do
         queue = Thread::SizedQueue.new(1)
         Fiber.schedule { 3.times { |number| queue << number } }
@@ -126,7 +141,8 @@ RSpec.describe "UM::SchedulerContract" do
 
     it "passes on what is no hook" do
       answers = in_fiber(scheduler: checked) do
-        [Fiber.scheduler.machine.class, Fiber.scheduler.respond_to?(:machine), Fiber.scheduler.respond_to?(:nothing),
+        scheduler = Fiber.scheduler
+        [scheduler.machine.class, scheduler.respond_to?(:machine), scheduler.respond_to?(:nothing),
          error_of { Fiber.scheduler.nothing }.class, Fiber.scheduler.violations]
       end
       expect(answers).to eq([UringMachine, true, false, NoMethodError, []])
@@ -136,7 +152,9 @@ RSpec.describe "UM::SchedulerContract" do
   it "has the hooks that the scheduler has" do
     contract = UM::SchedulerContract.new(SpecSupport::ForeignScheduler.new)
     foreign = SpecSupport::ForeignScheduler
-    same = UM::SchedulerContract::OPTIONAL.map { |hook| contract.respond_to?(hook) == foreign.method_defined?(hook) }
+    same = UM::SchedulerContract::OPTIONAL.map do |hook|
+      contract.respond_to?(hook) == foreign.method_defined?(hook)
+    end
     expect(same).to all(be(true))
     expect(error_of { contract.io_read }).to be_a(NoMethodError)
   end
@@ -163,22 +181,36 @@ RSpec.describe "UM::SchedulerContract" do
 
     it "calls by other threads" do
       error = nil
-      scheduler_thread(checked) { |scheduler| Thread.new { error = error_of { scheduler.kernel_sleep(0) } }.join }.join
-      expect(error.message).to end_with("kernel_sleep: called by a thread that has another scheduler, or none")
+      scheduler_thread(checked) do |scheduler|
+        Thread.new do
+          error = error_of do
+            scheduler.kernel_sleep(0)
+          end
+        end.join
+      end.join
+      expect(error.message).to end_with("called by a thread that has another scheduler, or none")
     end
 
     it "calls by blocking fibers" do
       expect(violation_of { Fiber.blocking { Fiber.scheduler.kernel_sleep(0) } })
         .to eq("kernel_sleep: called by a blocking fiber")
       error = nil
-      scheduler_thread(checked) { |scheduler| error = error_of { scheduler.io_wait($stdin, IO::READABLE, 0) } }.join
+      scheduler_thread(checked) do |scheduler|
+        error = error_of do
+          scheduler.io_wait($stdin, IO::READABLE, 0)
+        end
+      end.join
       expect(error.message).to end_with("io_wait: called by a blocking fiber")
     end
 
     it "calls after the end, and a second end" do
       messages = scheduler_thread(checked) do |scheduler|
         scheduler.close
-        [error_of { scheduler.close }.message, error_of { Fiber.new { scheduler.kernel_sleep(0) }.resume }.message]
+        [error_of { scheduler.close }.message, error_of do
+                                                 Fiber.new do
+                                                   scheduler.kernel_sleep(0)
+                                                 end.resume
+                                               end.message]
       end.value
       expect(messages).to match([/closed twice\z/, /kernel_sleep: called after the scheduler was closed\z/])
     end
@@ -234,16 +266,26 @@ RSpec.describe "UM::SchedulerContract" do
 
     it "io_read that gives more than there is room for, no number, or no errno" do
       pair do |left, _|
-        messages = [1 << 20, nil, -5000].map { |value| violation_of(answers(:io_read, value)) { left.readpartial(10) } }
+        messages = [1 << 20, nil, -5000].map do |value|
+          violation_of(answers(:io_read, value)) do
+            left.readpartial(10)
+          end
+        end
         expect(messages).to match(["io_read: gave 1048576, for a buffer with room for 10",
-                                   "io_read: gave nil, not a Integer", "io_read: gave -5000, which is no errno"])
+                                   "io_read: gave nil, not a Integer",
+                                   "io_read: gave -5000, which is no errno"])
       end
     end
 
     it "io_select that gives something else" do
       pair do |left, right|
-        messages = [true, [[right], [], []]].map { |value| violation_of(answers(:io_select, value)) { IO.select([left, left]) } }
-        expect(messages).to match(["io_select: gave true, not three Arrays", /io_select: gave \[.*\], was not asked for it/])
+        messages = [true, [[right], [], []]].map do |value|
+          violation_of(answers(:io_select, value)) do
+            IO.select([left, left])
+          end
+        end
+        expect(messages).to match(["io_select: gave true, not three Arrays",
+                                   /io_select: gave \[.*\], was not asked for it/])
       end
     end
 
@@ -258,7 +300,8 @@ RSpec.describe "UM::SchedulerContract" do
       messages = ["127.0.0.1", ["localhost"]].map do |value|
         violation_of(answers(:address_resolve, value)) { Addrinfo.getaddrinfo("localhost", 80) }
       end
-      expect(messages).to eq(['address_resolve: gave "127.0.0.1", not a Array', 'address_resolve: gave ["localhost"], no addresses'])
+      expect(messages).to eq(['address_resolve: gave "127.0.0.1", not a Array',
+                              'address_resolve: gave ["localhost"], no addresses'])
     end
 
     it "timeout_after that loses the block's value" do
@@ -268,13 +311,19 @@ RSpec.describe "UM::SchedulerContract" do
           nil
         end
       end
-      expect(violation_of(loses) { Timeout.timeout(1) { :value } }).to eq("timeout_after: did not give the block's value")
+      expect(violation_of(loses) do
+               Timeout.timeout(1) do
+                 :value
+               end
+             end).to eq("timeout_after: did not give the block's value")
     end
 
     it "kernel_sleep that comes back early, or takes what is no duration" do
       expect(violation_of(answers(:kernel_sleep, true)) { sleep(0.5) })
         .to eq("kernel_sleep: came back early, and nobody had called unblock")
-      expect(violation_of(answers(:kernel_sleep, true)) { sleep(-1) }).to eq("kernel_sleep: took -1 for a duration")
+      expect(violation_of(answers(:kernel_sleep, true)) do
+               sleep(-1)
+             end).to eq("kernel_sleep: took -1 for a duration")
     end
 
     it "fiber that starts none, gives none, or makes a blocking one" do
@@ -284,13 +333,16 @@ RSpec.describe "UM::SchedulerContract" do
         scheduler = checked { define_method(:fiber) { |&body| make.call(&body) } }
         scheduler_thread(scheduler) { error_of { Fiber.schedule { Fiber.yield || true } }&.message }.value
       end
-      expect(messages).to match([/fiber: did not start it/, /fiber: gave :done, not a Fiber/, /fiber: it is blocking/])
+      expect(messages).to match([/fiber: did not start it/, /fiber: gave :done, not a Fiber/,
+                                 /fiber: it is blocking/])
     end
 
     it "close that leaves fibers waiting" do
       leaves = checked { def scheduler_close = true }
       thread = scheduler_thread(leaves) { Fiber.schedule { sleep(60) } }
-      expect(error_of { thread.join }).to be_a(violation).and have_attributes(message: /closed while fibers wait in kernel_sleep/)
+      expect(error_of do
+               thread.join
+             end).to be_a(violation).and have_attributes(message: /closed while fibers wait in kernel_sleep/)
     end
 
     it "unblock that wakes nobody" do

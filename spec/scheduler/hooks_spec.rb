@@ -33,7 +33,8 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
         scheduler = Fiber.scheduler
         before = scheduler.machine.metrics[:total_ops]
         reads = [scheduler.io_read(reader, buffer, 0, 4), scheduler.io_pread(file, buffer, 0, 0, 4)]
-        writes = [scheduler.io_write(writer, buffer, 0, 4), scheduler.io_write(writer, IO::Buffer.for(""), 0, 0)]
+        writes = [scheduler.io_write(writer, buffer, 0, 4),
+                  scheduler.io_write(writer, IO::Buffer.for(""), 0, 0)]
         [reads, writes, scheduler.machine.metrics[:total_ops] - before]
       end
       expect(results).to eq([[0, 0], [0, 0], 0])
@@ -81,18 +82,57 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
     end
   end
 
+  describe "the order of their arguments" do
+    it "is found out from what the running Ruby passes" do
+      given = UM::HookOrder.ask.transform_values { |arguments| UM::HookOrder.names_of(arguments) }
+      expect(given).to eq(io_read: [nil, nil, :length, :offset],
+                          io_pread: [nil, nil, :from, :length, :offset])
+    end
+
+    it "may be another one in a coming Ruby" do
+      outcome = ruby_program(<<~'RUBY')
+        require "uringmachine"
+        Warning[:experimental] = false
+        # As if this Ruby passed them so.
+        def (UM::HookOrder).ask = { io_read: [nil, nil, 3, 2], io_pread: [nil, nil, 3, 2, 1] }
+        UM::HookOrder.learn
+        Fiber.set_scheduler(UM::FiberScheduler.new)
+        Fiber.schedule do
+          buffer = IO::Buffer.new(8)
+          file = File.open(__FILE__)
+          reader, writer = IO.pipe
+          writer.syswrite("abcdef")
+          writer.close
+          puts Fiber.scheduler.io_read(reader, buffer, 5, 4), buffer.get_string(5)
+          puts Fiber.scheduler.io_pread(file, buffer, 2, 3, 8), buffer.get_string(2)
+        end
+      RUBY
+      expect([outcome.stdout.lines(chomp: true), outcome.stderr])
+        .to eq([%w[3 abc 6 "uring], ""])
+    end
+
+    it "is kept where the answer makes no sense" do
+      learn = ->(*orders) { error_of { UM::FiberScheduler.__send__(:learn_order, *orders) }.class }
+      expect([learn.call(nil, nil), learn.call([], []),
+              learn.call([nil] * 4, [nil] * 5)]).to eq([ArgumentError] * 3)
+    end
+  end
+
   describe "io_wait" do
     it "gives the events that have come, of those asked for" do
       left, right = socket_pair
       all = IO::READABLE | IO::PRIORITY | IO::WRITABLE
       right.write("x")
-      expect([hook(:io_wait, left, all, 5), hook(:io_wait, left, IO::READABLE, nil), hook(:io_wait, left, IO::WRITABLE, 0)])
+      expect([hook(:io_wait, left, all, 5), hook(:io_wait, left, IO::READABLE, nil),
+              hook(:io_wait, left, IO::WRITABLE, 0)])
         .to eq([IO::READABLE | IO::WRITABLE, IO::READABLE, IO::WRITABLE])
     end
 
     it "gives false past the time limit, in whichever kind of number" do
       left, = socket_pair
-      expect([0, 0.001, Rational(1, 1000)].map { |limit| hook(:io_wait, left, IO::READABLE, limit) }).to eq([false] * 3)
+      expect([0, 0.001, Rational(1, 1000)].map do |limit|
+               hook(:io_wait, left, IO::READABLE, limit)
+             end).to eq([false] * 3)
     end
 
     it "waits by the time limit of the IO where none is given" do
@@ -133,14 +173,21 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
     it "takes one to four arguments" do
       left, right = socket_pair
       right.write("x")
-      answers = [[[left]], [[left], [left]], [nil, [left], nil], [[], [], [], 0.001], [nil, nil, nil, 0]].map do |lists|
+      answers = [[[left]], [[left], [left]], [nil, [left], nil], [[], [], [], 0.001],
+                 [nil, nil, nil, 0]].map do |lists|
         in_fiber { Fiber.scheduler.io_select(*lists)&.map(&:size) }
       end
       expect(answers).to eq([[1, 0, 0], [1, 1, 0], [0, 1, 0], nil, nil])
     end
 
     it "refuses none and five" do
-      expect([[], [[], [], [], 0, 0]].map { |lists| in_fiber { error_of { Fiber.scheduler.io_select(*lists) } } })
+      expect([[], [[], [], [], 0, 0]].map do |lists|
+               in_fiber do
+                 error_of do
+                   Fiber.scheduler.io_select(*lists)
+                 end
+               end
+             end)
         .to all(be_a(ArgumentError))
     end
   end
@@ -150,7 +197,9 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
       left, right = socket_pair
       copy = left.dup.tap { |io| io.autoclose = false }
       left.close
-      expect(in_fiber { [Fiber.scheduler.io_close(copy.fileno), right.read_nonblock(1, exception: false)] }).to eq([true, nil])
+      expect(in_fiber do
+               [Fiber.scheduler.io_close(copy.fileno), right.read_nonblock(1, exception: false)]
+             end).to eq([true, nil])
     end
   end
 
@@ -167,8 +216,18 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
       left, right = socket_pair
       fibers = []
       results = in_fibers(
-        *Array.new(2) { -> { (fibers << Fiber.current) && (error_of { left.wait_readable }&.message || :ready) } },
-        -> { Fiber.scheduler.fiber_interrupt(fibers.first, IOError.new("out")).then { right.write("x") } && nil }
+        Array.new(2) do
+          lambda {
+            (fibers << Fiber.current) && (error_of do
+                                            left.wait_readable
+                                          end&.message || :ready)
+          }
+        end,
+        lambda {
+          Fiber.scheduler.fiber_interrupt(fibers.first, IOError.new("out")).then do
+            right.write("x")
+          end && nil
+        }
       )
       expect(results).to eq(["out", :ready, nil])
     end
@@ -198,7 +257,9 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
 
     it "leaves $? alone: that is Ruby's part" do
       system("exit 5")
-      expect(in_fiber { [Fiber.scheduler.process_wait(spawn("exit 6"), 0).exitstatus, $CHILD_STATUS&.exitstatus] })
+      expect(in_fiber do
+               [Fiber.scheduler.process_wait(spawn("exit 6"), 0).exitstatus, $CHILD_STATUS&.exitstatus]
+             end)
         .to eq([6, nil])
     end
 
@@ -209,7 +270,9 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
 
   describe "timeout_after" do
     it "gives the block's value, and yields the duration" do
-      expect(hook(:timeout_after, 5, Timeout::Error, "late") { |duration| [duration, :value] }).to eq([5, :value])
+      expect(hook(:timeout_after, 5, Timeout::Error, "late") do |duration|
+               [duration, :value]
+             end).to eq([5, :value])
     end
 
     it "raises a class, or an object, with the message" do
@@ -219,7 +282,9 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
           error_of { Fiber.scheduler.timeout_after(0.001, *arguments) { sleep } }
         end
       end
-      expect(errors.map { |error| [error.class, error.message] }).to eq([[IOError, "late"], [IOError, "kept"], [IOError, "new"]])
+      expect(errors.map do |error|
+               [error.class, error.message]
+             end).to eq([[IOError, "late"], [IOError, "kept"], [IOError, "new"]])
       expect(errors[1]).to be(late)
     end
 

@@ -35,7 +35,8 @@ RSpec.describe "UM::FiberScheduler: Ractors and threads that Ruby moves" do
     {
       "sleeps" => ["Ractor.fibers(-> { sleep 0.01 }, -> { sleep 0 })", [0, 0]],
       "reads and writes" => ["input, output = IO.pipe
-                              Ractor.fibers(-> { input.read }, -> { output.write('hi').then { output.close } })",
+                              Ractor.fibers(-> { input.read },
+                                            -> { output.write('hi').then { output.close } })",
                              ["hi", nil]],
       "reads files" => ["Ractor.fibers(-> { File.read('/proc/self/stat').to_i == Process.pid })", [true]],
       "accepts and connects" => ["server = TCPServer.new('127.0.0.1', 0)
@@ -44,7 +45,7 @@ RSpec.describe "UM::FiberScheduler: Ractors and threads that Ruby moves" do
                                                 -> { TCPSocket.new('127.0.0.1', port).then { |peer|
                                                        peer.puts('line') || peer.gets } })",
                                  [5, "line\n"]],
-      "resolves names" => ["Ractor.fibers(-> { Addrinfo.getaddrinfo('localhost', 80, :INET, :STREAM)[0].ip_port })",
+      "resolves names" => ["Ractor.fibers(-> { Addrinfo.tcp('localhost', 80).ip_port })",
                            [80]],
       "waits for processes" => ["Ractor.fibers(-> { system('exit 3') || $?.exitstatus }, -> { `echo out` })",
                                 [3, "out\n"]],
@@ -64,10 +65,13 @@ RSpec.describe "UM::FiberScheduler: Ractors and threads that Ruby moves" do
                       error.message
                     end", "from a fiber"],
       "runs blocking operations" => ["scheduler = UM::FiberScheduler.new.enable_blocking_operations
-                                      Ractor.fibers(-> { Zlib.inflate(Zlib.deflate('x' * 100_000)).size }, scheduler:)",
+                                      data = 'x' * 100_000
+                                      Ractor.fibers(-> { Zlib.inflate(Zlib.deflate(data)).size },
+                                                    scheduler:)",
                                      [100_000]],
       "has machines" => ["machine = UM.new
-                          machine.join(machine.spin { machine.sleep(0.001).then { :spun } }, machine.spin { 2 })",
+                          machine.join(machine.spin { machine.sleep(0.001).then { :spun } },
+                                       machine.spin { 2 })",
                          [:spun, 2]],
       "has machines with pools, queues and streams" =>
         ["machine, queue, (input, output) = UM.new, UM::Queue.new, IO.pipe

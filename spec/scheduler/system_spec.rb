@@ -136,7 +136,7 @@ RSpec.describe "UM::FiberScheduler: what programs do with the system" do
       server = TCPServer.new("127.0.0.1", 0)
       port = server.local_address.ip_port
       text, = in_fibers(
-        -> { Socket.tcp("localhost", port, connect_timeout: 5) { |socket| socket.read } },
+        -> { Socket.tcp("localhost", port, connect_timeout: 5, &:read) },
         -> { server.accept.tap { |peer| peer.write("found") }.close }
       )
       server.close
@@ -147,7 +147,11 @@ RSpec.describe "UM::FiberScheduler: what programs do with the system" do
       free = TCPServer.new("127.0.0.1", 0)
       port = free.local_address.ip_port
       free.close
-      expect(in_fiber { error_of { Socket.tcp("localhost", port, connect_timeout: 5) } }).to be_a(Errno::ECONNREFUSED)
+      expect(in_fiber do
+               error_of do
+                 Socket.tcp("localhost", port, connect_timeout: 5)
+               end
+             end).to be_a(Errno::ECONNREFUSED)
     end
 
     it "connects while other fibers run, many at a time" do
@@ -215,12 +219,12 @@ RSpec.describe "UM::FiberScheduler: what programs do with the system" do
 
     it "lets the other side's close end a read, a wait and a select" do
       results = in_fibers(
-        *Array.new(3) do |kind|
+        Array.new(3) do |kind|
           lambda do
             reader, writer = IO.pipe
             Fiber.schedule { sleep(0.001).then { writer.close } }
             [-> { reader.read }, -> { reader.wait_readable(5).equal?(reader) },
-             -> { IO.select([reader], nil, nil, 5).map(&:size) }][kind].call.tap { reader.close }
+             -> { reader.wait_readable(5).map(&:size) }][kind].call.tap { reader.close }
           end
         end
       )
@@ -235,7 +239,9 @@ RSpec.describe "UM::FiberScheduler: what programs do with the system" do
         Fiber.schedule { sleep(0.001) && raise("in a fiber") }
         Fiber.schedule { sleep(0.002) && puts("went on") }
       RUBY
-      expect(stdout.lines(chomp: true)).to eq(["went on", "at exit: RuntimeError"]).or eq(["went on", "at exit: NilClass"])
+      expect(stdout.lines(chomp: true)).to eq(["went on",
+                                               "at exit: RuntimeError"]).or eq(["went on",
+                                                                                "at exit: NilClass"])
       expect([stderr[/in a fiber \(RuntimeError\)/].nil?, status]).to eq([false, 1])
     end
   end
