@@ -68,7 +68,7 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
       expect([written, read]).to eq([data.size, data.size])
     end
 
-    it "are interrupted while they wait, and lose nothing" do
+    it "are interrupted while they wait, and lose nothing", :gc do
       left, right = socket_pair
       fiber = nil
       message, text = in_fibers(
@@ -150,7 +150,7 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
         .to eq([IO::READABLE, IO::WRITABLE])
     end
 
-    it "waits for an IO that exists for the call only" do
+    it "waits for an IO that exists for the call only", :gc do
       left, right = socket_pair
       events, = in_fibers(
         -> { Fiber.scheduler.io_wait(IO.for_fd(left.fileno, autoclose: false), IO::READABLE, 5) },
