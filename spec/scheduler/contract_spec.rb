@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "English"
+require "English"
 require "open3"
 require "socket"
 require "timeout"
@@ -10,17 +11,8 @@ require "uringmachine/scheduler_contract"
 require_relative "../support/foreign_scheduler"
 require_relative "../support/scheduled"
 
-RSpec.describe "UM::SchedulerContract" do
+RSpec.describe "UM::SchedulerContract", :io_buffer do
   let(:violation) { UM::SchedulerContract::Violation }
-
-  # IO::Buffer is experimental: Ruby warns of it.
-  around do |example|
-    previous = Warning[:experimental]
-    Warning[:experimental] = false
-    example.run
-  ensure
-    Warning[:experimental] = previous
-  end
 
   # Our scheduler with some hooks of another kind, wrapped in the checker.
   def checked(&)
@@ -68,27 +60,26 @@ RSpec.describe "UM::SchedulerContract" do
           [file.pread(2, 1), file.pwrite("x", 0), file.rewind, file.read, File.read(file.path)]
         end
       end,
-      "processes" => lambda {
-                       [system("exit 3"), $CHILD_STATUS&.exitstatus, `echo out`,
-                        Open3.capture2e("cat", stdin_data: "in")[0]]
-                     },
+      "processes" => lambda do
+        system("exit 3")
+        [$CHILD_STATUS.exitstatus, `echo out`, Open3.capture2e("cat", stdin_data: "in").first]
+      end,
       "names" => -> { Addrinfo.getaddrinfo("localhost", 80, :INET, :STREAM).map(&:ip_address) },
       "IO.select" => lambda do
         input, output = IO.pipe
         Fiber.schedule { output.write("x") }
-        [input.wait_readable(5).map(&:size), input.wait_readable(0.001)&.size].tap do
-          [input, output].each(&:close)
-        end
+        counts = [5, 0].map { |limit| IO.select([input, input], nil, [input], limit).map(&:size) }
+        [input, output].each(&:close)
+        counts
       end,
-      "time limits" => lambda {
-                         [Timeout.timeout(5) { 1 }, begin
-                           Timeout.timeout(0.001) do
-                             sleep
-                           end
-                         rescue StandardError
-                           $ERROR_INFO.class
-                         end]
-                       },
+      "time limits" => lambda do
+        late = begin
+          Timeout.timeout(0.001) { sleep }
+        rescue Timeout::Error => e
+          e.class
+        end
+        [Timeout.timeout(5) { 1 }, late]
+      end,
       "queues" => lambda do
         queue = Thread::SizedQueue.new(1)
         Fiber.schedule { 3.times { |number| queue << number } }

@@ -1,21 +1,14 @@
 # frozen_string_literal: true
 
+require "English"
 require "socket"
 require "tempfile"
 require "timeout"
 require_relative "../support/scheduled"
 
 # Called as Ruby 4.0 calls them, on every Ruby.
-RSpec.describe "UM::FiberScheduler: the hooks" do
-  # IO::Buffer is experimental: Ruby warns of it.
-  around do |example|
-    previous = Warning[:experimental]
-    Warning[:experimental] = false
-    example.run
-  ensure
-    Warning[:experimental] = previous
-    @ios&.each(&:close)
-  end
+RSpec.describe "UM::FiberScheduler: the hooks", :io_buffer do
+  after { @ios&.each(&:close) }
 
   def socket_pair = UNIXSocket.pair.tap { |ends| (@ios ||= []).concat(ends) }
 
@@ -150,7 +143,7 @@ RSpec.describe "UM::FiberScheduler: the hooks" do
         .to eq([IO::READABLE, IO::WRITABLE])
     end
 
-    it "waits for an IO that exists for the call only", :gc do
+    it "waits for an IO that exists for the call only" do
       left, right = socket_pair
       events, = in_fibers(
         -> { Fiber.scheduler.io_wait(IO.for_fd(left.fileno, autoclose: false), IO::READABLE, 5) },
