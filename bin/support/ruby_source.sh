@@ -5,7 +5,7 @@ source "$PROJECT_ROOT/bin/support/debian.sh"
 
 # unpack_ruby_source SERIES FOLDER: sets RUBY_TREE, the unpacked sources somewhere in the folder.
 unpack_ruby_source() {
-  local series=$1 folder=$2 suite package releases release
+  local series=$1 folder=$2 suite package
   case $series in
     3.4) suite=experimental package=ruby3.4 ;;
     3.3) suite=trixie package=ruby3.3 ;;
@@ -18,14 +18,7 @@ unpack_ruby_source() {
 
   say "fetching the source of $package from Debian $suite"
   read_private_list >"$folder/log" 2>&1 || { cat "$folder/log"; die "could not read the package list of $suite"; }
-  # A suite can list a version whose files have left the mirror: take the newest that is there.
-  releases=$(apt-cache "${PRIVATE_APT[@]}" showsrc --only-source "$package" |
-    awk '$1 == "Version:" { print $2 }' | sort -Vru)
-  for release in $releases; do
-    (cd "$folder/src" && apt-get "${PRIVATE_APT[@]}" source --only-source "$package=$release") \
-      >"$folder/log" 2>&1 && break
-    say "$package $release cannot be had from this mirror"
-  done
+  private_source "$package" "$folder/src" "$folder/log" || true
   RUBY_TREE=$(find "$folder/src" -mindepth 1 -maxdepth 1 -type d | head -n 1)
   [ -n "$RUBY_TREE" ] || { tail -n 20 "$folder/log"; die "could not fetch the source of $package"; }
 }
