@@ -1,7 +1,6 @@
 # frozen_string_literal: true
 
 require "English"
-require "English"
 require "open3"
 require "socket"
 require "timeout"
