@@ -11,6 +11,7 @@ require_relative "uringmachine/blocking_operation_thread_pool"
 require_relative "uringmachine/dns_resolver"
 require_relative "uringmachine/file_watch"
 require_relative "uringmachine/fiber_scheduler"
+require_relative "uringmachine/hook_order"
 require_relative "uringmachine/ssl"
 require_relative "uringmachine/http"
 

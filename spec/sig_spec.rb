@@ -11,6 +11,7 @@ RSpec.describe "the signatures" do
       exit
     end
     require "polyphony"
+    require "uringmachine/scheduler_contract"
 
     loader = RBS::EnvironmentLoader.new
     loader.add(library: "socket", version: nil)
@@ -40,7 +41,7 @@ RSpec.describe "the signatures" do
     type_name = ->(name) { RBS::TypeName.respond_to?(:parse) ? RBS::TypeName.parse(name) : TypeName(name) }
     whole = [UringMachine, UringMachine::FiberScheduler, Polyphony, Polyphony::Pipe, Polyphony::BaseException,
              UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::IO,
-             UringMachine::DNSResolver, UringMachine::Selector]
+             UringMachine::DNSResolver, UringMachine::Selector, UringMachine::SchedulerContract]
     whole.each do |mod|
       name = type_name.call("::#{mod.name}")
       instance = declared.call(builder.build_instance(name))

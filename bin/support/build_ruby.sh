@@ -4,32 +4,19 @@
 set -euo pipefail
 # shellcheck source=bin/support/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-# shellcheck source=bin/support/debian.sh
-source "$PROJECT_ROOT/bin/support/debian.sh"
+# shellcheck source=bin/support/ruby_source.sh
+source "$PROJECT_ROOT/bin/support/ruby_source.sh"
 
 version=${1:?usage: build_ruby.sh 3.4|3.3 PREFIX}
 prefix=${2:?usage: build_ruby.sh 3.4|3.3 PREFIX}
 
-case $version in
-  3.4) suite=experimental package=ruby3.4 ;;
-  3.3) suite=trixie package=ruby3.3 ;;
-  *) die "no Debian source package is known for Ruby $version" "set RUBY=/path/to/ruby (3.3 or newer)" ;;
-esac
-
-apt_install dpkg-dev build-essential autoconf bison \
+apt_install build-essential autoconf bison \
   libyaml-dev libffi-dev zlib1g-dev libssl-dev libgmp-dev libreadline-dev
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/src"
-chmod 755 "$work" "$work/src"
-private_apt deb-src "$suite" "$work/apt"
-
-say "fetching the source of $package from Debian $suite"
-read_private_list >"$work/log" 2>&1 || { cat "$work/log"; die "could not read the package list of $suite"; }
-private_source "$package" "$work/src" "$work/log" || true
-tree=$(find "$work/src" -mindepth 1 -maxdepth 1 -type d | head -n 1)
-[ -n "$tree" ] || { tail -n 20 "$work/log"; die "could not fetch the source of $package"; }
+unpack_ruby_source "$version" "$work"
+tree=$RUBY_TREE
 
 yjit=()
 command -v rustc >/dev/null 2>&1 && yjit=(--enable-yjit)

@@ -9,6 +9,8 @@ class UringMachine
   #
   # The hooks themselves are native.
   class FiberScheduler
+    private_class_method :learn_order
+
     # Shows an exception that ended a fiber, as Ruby shows one that ends a thread. Silent where
     # `Thread.current.report_on_exception` is false.
     # @param fiber [Fiber] the fiber that has ended

@@ -8,7 +8,7 @@ require "stringio"
 require "tempfile"
 require_relative "../support/scheduled"
 
-RSpec.describe "UM::FiberScheduler: IO" do
+RSpec.describe "UM::FiberScheduler: IO", :io_buffer do
   def pipe(*arguments) = IO.pipe(*arguments).tap { |ends| (@ios ||= []).concat(ends) }
 
   def socket_pair = UNIXSocket.pair.tap { |ends| (@ios ||= []).concat(ends) }
@@ -27,15 +27,6 @@ RSpec.describe "UM::FiberScheduler: IO" do
 
   # An IO that Ruby itself doesn't switch to O_NONBLOCK.
   def blocking_pair = socket_pair.each { |io| io.nonblock = false }
-
-  # IO::Buffer is experimental: Ruby warns of it.
-  around do |example|
-    previous = Warning[:experimental]
-    Warning[:experimental] = false
-    example.run
-  ensure
-    Warning[:experimental] = previous
-  end
 
   after { @ios&.each(&:close) }
 

@@ -114,4 +114,15 @@ module SpecSupport
   end
 end
 
-RSpec.configure { |config| config.include SpecSupport::Scheduled, file_path: %r{spec/scheduler/} }
+RSpec.configure do |config|
+  config.include SpecSupport::Scheduled, file_path: %r{spec/scheduler/}
+
+  # IO::Buffer is experimental: Ruby warns of it.
+  config.around(:each, :io_buffer) do |example|
+    previous = Warning[:experimental]
+    Warning[:experimental] = false
+    example.run
+  ensure
+    Warning[:experimental] = previous
+  end
+end

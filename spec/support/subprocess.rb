@@ -17,11 +17,11 @@ module SpecSupport
 
       attr_reader :pid
 
-      def initialize(command, folder)
+      def initialize(command, folder, environment)
         @output = File.join(folder, "stdout")
         @errors = File.join(folder, "stderr")
         # A group of its own, so that its children end with it.
-        @pid = Process.spawn(*command, in: File::NULL, out: @output, err: @errors, pgroup: true)
+        @pid = Process.spawn(environment, *command, in: File::NULL, out: @output, err: @errors, pgroup: true)
       end
 
       def stdout = File.read(@output)
@@ -80,8 +80,8 @@ module SpecSupport
     LIB = File.expand_path("../../lib", __dir__)
 
     # Runs a program to its end; it is killed and the example fails when that takes too long.
-    def ruby_program(source, *arguments, timeout: 10)
-      with_program(source, arguments) do |program|
+    def ruby_program(source, *arguments, timeout: 10, environment: {})
+      with_program(source, arguments, environment) do |program|
         status = program.wait(timeout * GCMode.slowdown)
         raise "the program did not end within #{timeout} s; #{program.report}" unless status
 
@@ -100,11 +100,12 @@ module SpecSupport
 
     private
 
-    def with_program(source, arguments)
+    def with_program(source, arguments, environment = {})
       Dir.mktmpdir("polyphony-spec") do |folder|
         path = File.join(folder, "program.rb")
         File.write(path, source)
-        program = RunningProgram.new([RbConfig.ruby, "-I", LIB, path, *arguments.map(&:to_s)], folder)
+        command = [RbConfig.ruby, "-I", LIB, path, *arguments.map(&:to_s)]
+        program = RunningProgram.new(command, folder, environment)
         yield program
       ensure
         program&.stop

@@ -22,6 +22,7 @@ use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
 /// What defining classes may raise.
 #[magnus::init(name = "polyphony_rs")]
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    ruby::declare_ractor_safe();
     let um = ruby.define_class("UringMachine", ruby.class_object())?;
     let error: ExceptionClass = um.define_error("Error", ruby.exception_standard_error())?;
     let terminate = um.define_error("Terminate", ruby.exception_exception())?;

@@ -108,6 +108,7 @@ impl Machine {
 /// Opens a ring. Rings of machines that are garbage already are closed when the GC finds them:
 /// where descriptors or lockable memory have run out, it is run first.
 fn open_driver(config: &RingConfig) -> Outcome<Driver<Waiter>> {
+    let config = &RingConfig { single_issuer: thread::stay_on_native_thread()?, ..config.clone() };
     match Driver::new(config) {
         Err(error) if matches!(error.cause, Cause::Descriptors | Cause::Memlock(_)) => {
             // SAFETY: needs the GVL only.

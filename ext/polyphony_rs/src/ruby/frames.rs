@@ -7,8 +7,10 @@ use rb_sys::VALUE;
 use super::NIL;
 use super::value::intern;
 
-/// How far up to look: the hook itself, a subclass' hook that calls `super`, and core's method.
-const DEPTH: usize = 3;
+/// How far up to look: the hook itself, those of subclasses and wrappers (`UM::SchedulerContract`) that
+/// call it, and core's method. To see one too many costs no more than a wait for readiness: that is
+/// what core does where it may wait and gets EAGAIN.
+const DEPTH: usize = 8;
 
 static READ_NONBLOCK: AtomicU64 = AtomicU64::new(0);
 
@@ -20,7 +22,7 @@ pub(crate) fn init() {
 /// a hook is whether it may wait. A few frames are looked at, nothing is allocated.
 pub(crate) fn called_by_read_nonblock() -> bool {
     let mut frames: [VALUE; DEPTH] = [NIL; DEPTH];
-    #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // three
+    #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation)] // eight
     let depth = DEPTH as i32;
     // SAFETY: the array has as many places as are asked for, and what is written to it stays
     // alive as the frames do; no lines are asked for. A name is one object for all methods.

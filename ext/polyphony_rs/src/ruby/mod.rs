@@ -26,3 +26,10 @@ pub(crate) mod value;
 
 pub(crate) use protect::protect;
 pub(crate) use value::{FALSE, NIL, TRUE};
+
+/// Lets methods defined from now on be called in every Ractor: what they share is atomic or locked,
+/// and objects with a struct of ours don't leave the Ractor that made them. During initialisation.
+pub(crate) fn declare_ractor_safe() {
+    // SAFETY: during initialisation.
+    unsafe { rb_sys::rb_ext_ractor_safe(true) };
+}

@@ -1,9 +1,12 @@
 //! The running thread.
 
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
 use rb_sys::{ID, VALUE};
 
 use super::protect::TAG_RAISE;
-use super::value::{ivar, set_ivar};
+use super::value::{call, ivar, set_ivar};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
 
@@ -21,6 +24,36 @@ unsafe extern "C" {
 pub(crate) fn has_gvl() -> bool {
     // SAFETY: may be asked any time.
     unsafe { ruby_thread_has_gvl_p() != 0 }
+}
+
+/// Keeps the running thread on its native thread, for ever. Ruby moves threads from one to another
+/// where `RUBY_MN_THREADS` is set, and in every Ractor but the main one.
+///
+/// False where it may still be moved: Ruby 3.3 offers nothing against it.
+pub(crate) fn stay_on_native_thread() -> Outcome<bool> {
+    type Lock = unsafe extern "C" fn() -> bool;
+    static LOCK: OnceLock<Option<Lock>> = OnceLock::new();
+    let lock = LOCK.get_or_init(|| {
+        // SAFETY: a name that ends with a NUL, looked up in what is loaded.
+        let address =
+            unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"rb_thread_lock_native_thread".as_ptr()) };
+        // SAFETY: the function of that name has this signature since Ruby 3.4.
+        (!address.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Lock>(address) })
+    });
+    match lock {
+        Some(lock) => {
+            // SAFETY: needs the GVL only.
+            unsafe { lock() };
+            Ok(true)
+        }
+        None => Ok(std::env::var_os("RUBY_MN_THREADS").is_none() && in_main_ractor()?),
+    }
+}
+
+fn in_main_ractor() -> Outcome<bool> {
+    // SAFETY: the class is a constant of the VM.
+    let class = unsafe { rb_sys::rb_cRactor };
+    Ok(call(class, c"current", &[])? == call(class, c"main", &[])?)
 }
 
 /// Runs what interrupts ask for (signal handlers, `Thread#raise`, time slices); what is raised

@@ -1,6 +1,8 @@
 //! Hooks for reading, writing, closing and waiting for readiness.
 
+use std::ffi::CStr;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polyphony_core::op::{OpKey, Read, Recv, Send, Write};
 use polyphony_core::sys;
@@ -11,7 +13,7 @@ use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::{HookBuffer, lend_to_hook};
-use crate::ruby::method::{Args, define, method};
+use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
 
 /// Where bytes go: into the buffer, or out of it.
@@ -19,6 +21,69 @@ use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
 enum Way {
     In,
     Out,
+}
+
+/// Where the numbers stand behind the IO and the buffer. The one place that knows this order: it is
+/// that of Ruby 3.3 to 4.0 until `hook_order.rb` has found another one while the library is loaded.
+pub(crate) struct Order {
+    /// Of all arguments.
+    count: usize,
+    length: AtomicUsize,
+    offset: AtomicUsize,
+    /// 0 in hooks without a position.
+    from: AtomicUsize,
+}
+
+/// `io_read` and `io_write`.
+static AT_POSITION: Order = Order::new(4, 2, 3, 0);
+/// `io_pread` and `io_pwrite`.
+static POSITIONED: Order = Order::new(5, 3, 4, 2);
+
+impl Order {
+    pub(crate) const fn new(count: usize, length: usize, offset: usize, from: usize) -> Self {
+        let [length, offset, from] =
+            [AtomicUsize::new(length), AtomicUsize::new(offset), AtomicUsize::new(from)];
+        Self { count, length, offset, from }
+    }
+
+    fn length(&self, args: Args) -> VALUE {
+        args.get(self.length.load(Ordering::Relaxed))
+    }
+
+    fn offset(&self, args: Args) -> VALUE {
+        args.get(self.offset.load(Ordering::Relaxed))
+    }
+
+    fn from(&self, args: Args) -> Option<VALUE> {
+        Some(self.from.load(Ordering::Relaxed)).filter(|at| *at > 0).map(|at| args.get(at))
+    }
+
+    /// Takes over an Array of names in the order of the arguments.
+    fn learn(&self, names: VALUE) -> Outcome<()> {
+        let position = |wanted: &CStr| {
+            let wanted = value::symbol(wanted);
+            (0..value::array_len(names)).position(|at| value::at(names, at) == wanted)
+        };
+        let found = (position(c"length"), position(c"offset"), position(c"from"));
+        let (Some(length), Some(offset)) = (found.0, found.1) else {
+            return Err(Raise::argument_error("an order has :length and :offset"));
+        };
+        self.length.store(length, Ordering::Relaxed);
+        self.offset.store(offset, Ordering::Relaxed);
+        self.from.store(found.2.unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// `FiberScheduler.learn_order(at_position, positioned)`: the names of the arguments in their order.
+fn learn_order(_class: VALUE, at_position: VALUE, positioned: VALUE) -> Outcome {
+    for (order, names) in [(&AT_POSITION, at_position), (&POSITIONED, positioned)] {
+        if !value::is_array(names) || value::array_len(names) != order.count {
+            return Err(Raise::argument_error("an order names all arguments"));
+        }
+        order.learn(names)?;
+    }
+    Ok(NIL)
 }
 
 /// What Ruby passes to the four read and write hooks.
@@ -35,19 +100,19 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// `(io, buffer, length, offset)`; the positioned hooks have `from` behind the buffer. The
-    /// one place that knows this order.
-    pub(crate) fn parse(args: Args, positioned: bool) -> Outcome<Self> {
-        let rest = if positioned { 3 } else { 2 };
-        let args = args.expect(rest + 1, rest + 2)?;
-        let from = if positioned { size(args.get(2), "from")? as u64 } else { CURRENT_POSITION };
+    pub(crate) fn parse(args: Args, order: &Order) -> Outcome<Self> {
+        let args = args.expect(order.count - 1, order.count)?;
+        let from = match order.from(args) {
+            Some(from) => size(from, "from")? as u64,
+            None => CURRENT_POSITION,
+        };
         let io = io::convert(args.get(0))?;
         Ok(Self {
             io,
             fd: io::descriptor_or_unwind(io),
             buffer: args.get(1),
-            offset: size(args.get(rest + 1), "offset")?,
-            minimum: size(args.get(rest), "length")?,
+            offset: size(order.offset(args), "offset")?,
+            minimum: size(order.length(args), "length")?,
             from,
         })
     }
@@ -259,15 +324,15 @@ pub(crate) fn pwrite(machine: &Machine, request: &Request) -> Outcome {
 }
 
 fn io_read(this: VALUE, args: Args) -> Outcome {
-    read(machine(this)?, &Request::parse(args, false)?)
+    read(machine(this)?, &Request::parse(args, &AT_POSITION)?)
 }
 
 fn io_pread(this: VALUE, args: Args) -> Outcome {
-    pread(machine(this)?, &Request::parse(args, true)?)
+    pread(machine(this)?, &Request::parse(args, &POSITIONED)?)
 }
 
 fn io_write(this: VALUE, args: Args) -> Outcome {
-    write(machine(this)?, &Request::parse(args, false)?)
+    write(machine(this)?, &Request::parse(args, &AT_POSITION)?)
 }
 
 /// Ruby 3.3 and 3.4 call this hook from within `IO#pwrite`'s blocking region, without the GVL:
@@ -277,13 +342,14 @@ fn io_pwrite(this: VALUE, args: Args) -> Outcome {
     if !thread::has_gvl() {
         return Ok(pwrite_without_gvl(args));
     }
-    pwrite(machine(this)?, &Request::parse(args, true)?)
+    pwrite(machine(this)?, &Request::parse(args, &POSITIONED)?)
 }
 
-/// `(io, buffer, from, length, offset)` as core made them: an open IO, a buffer around memory that
-/// core keeps, and small Integers.
+/// Arguments as core made them: an open IO, a buffer around memory that core keeps, and small
+/// Integers.
 fn pwrite_without_gvl(args: Args) -> VALUE {
-    let (buffer, from) = (args.get(1), value::fixnum(args.get(2)).unwrap_or(0));
+    let from = POSITIONED.from(args).and_then(value::fixnum).unwrap_or(0);
+    let buffer = args.get(1);
     let bytes = crate::ruby::buffer::peek(buffer);
     let fd = io::descriptor_or_unwind(args.get(0));
     // SAFETY: core keeps the memory until the hook returns.
@@ -338,6 +404,7 @@ fn io_close(this: VALUE, fd: VALUE) -> Outcome {
 }
 
 pub(super) fn init(class: VALUE) {
+    define_singleton(class, c"learn_order", method!(learn_order, 2));
     define(class, c"io_read", method!(io_read, -1));
     define(class, c"io_pread", method!(io_pread, -1));
     define(class, c"io_write", method!(io_write, -1));

@@ -9,7 +9,7 @@ mod io;
 mod process;
 mod select;
 
-pub(crate) use io::{Request, events, pread, pwrite, read, ready_events, write};
+pub(crate) use io::{Order, Request, events, pread, pwrite, read, ready_events, write};
 pub(crate) use process::wait_for_process;
 
 use std::cell::Cell;

@@ -8,7 +8,11 @@ use crate::errors::{Outcome, Raise, check};
 use crate::machine::{Machine, Resume, Seen};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{FALSE, TRUE, fiber, io, value};
-use crate::scheduler::{self, Request};
+use crate::scheduler::{self, Order, Request};
+
+/// The order of the numbers is the selector's own, whatever Ruby's is.
+static AT_POSITION: Order = Order::new(4, 2, 3, 0);
+static POSITIONED: Order = Order::new(5, 3, 4, 2);
 
 /// The machine, for a fiber that waits.
 fn machine_for(this: VALUE, waiter: VALUE) -> Outcome<&'static Machine> {
@@ -45,25 +49,25 @@ fn io_wait(this: VALUE, waiter: VALUE, io: VALUE, events: VALUE) -> Outcome {
 /// `io_read(fiber, io, buffer, length, offset = 0)`
 fn io_read(this: VALUE, args: Args) -> Outcome {
     let machine = machine_for(this, args.get(0))?;
-    scheduler::read(machine, &Request::parse(args.after(1), false)?)
+    scheduler::read(machine, &Request::parse(args.after(1), &AT_POSITION)?)
 }
 
 /// `io_pread(fiber, io, buffer, from, length, offset = 0)`
 fn io_pread(this: VALUE, args: Args) -> Outcome {
     let machine = machine_for(this, args.get(0))?;
-    scheduler::pread(machine, &Request::parse(args.after(1), true)?)
+    scheduler::pread(machine, &Request::parse(args.after(1), &POSITIONED)?)
 }
 
 /// `io_write(fiber, io, buffer, length, offset = 0)`
 fn io_write(this: VALUE, args: Args) -> Outcome {
     let machine = machine_for(this, args.get(0))?;
-    scheduler::write(machine, &Request::parse(args.after(1), false)?)
+    scheduler::write(machine, &Request::parse(args.after(1), &AT_POSITION)?)
 }
 
 /// `io_pwrite(fiber, io, buffer, from, length, offset = 0)`
 fn io_pwrite(this: VALUE, args: Args) -> Outcome {
     let machine = machine_for(this, args.get(0))?;
-    scheduler::pwrite(machine, &Request::parse(args.after(1), true)?)
+    scheduler::pwrite(machine, &Request::parse(args.after(1), &POSITIONED)?)
 }
 
 /// `io_close(fd)`: closed in fact when it returns.
