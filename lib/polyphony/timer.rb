@@ -16,18 +16,16 @@ module Polyphony
 
     # @param duration [Numeric] seconds
     # @return [void]
-    def sleep(duration)
-      Timing.wait_until(Timing.now + Timing.check_interval(duration))
-    end
+    def sleep(duration) = Timing.wait_for(Timing.check_seconds(duration))
 
     # See {Kernel#after}. {#stop} ends the fiber.
     # @return [Fiber]
     def after(interval)
       raise ArgumentError, "no block given" unless block_given?
 
-      Timing.check_interval(interval)
+      Timing.check_seconds(interval)
       fiber = spin(@tag) do
-        Timing.wait_until(Timing.now + interval)
+        Timing.wait_for(interval)
         yield
       ensure
         @fibers.delete(fiber)

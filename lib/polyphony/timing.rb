@@ -17,11 +17,22 @@ module Polyphony
       end
     end
 
-    # @return [Numeric] the interval
-    # @raise [TypeError, ArgumentError] for what is no positive number
+    # Waits for some seconds, whatever the fiber is scheduled with meanwhile.
+    def wait_for(seconds) = wait_until(now + seconds)
+
+    # @return [Numeric] what it was given
+    # @raise [TypeError, ArgumentError] for what is no duration
+    def check_seconds(seconds)
+      raise TypeError, "a number of seconds is needed, not #{seconds.inspect}" unless seconds.is_a?(Numeric)
+      raise ArgumentError, "a time can't be negative: #{seconds}" unless seconds >= 0
+
+      seconds
+    end
+
+    # @return [Numeric] what it was given
+    # @raise [TypeError, ArgumentError] for what is no time between two turns
     def check_interval(interval)
-      raise TypeError, "a number of seconds is needed, not #{interval.inspect}" unless interval.is_a?(Numeric)
-      raise ArgumentError, "the interval must be positive" unless interval.positive?
+      raise ArgumentError, "the interval must be positive" if check_seconds(interval).zero?
 
       interval
     end
@@ -56,10 +67,10 @@ module Polyphony
     # @yieldreturn [Object] what with
     # @return [Fiber]
     def schedule_after(interval)
-      check_interval(interval)
+      check_seconds(interval)
       fiber = Fiber.current
       spin do
-        wait_until(now + interval)
+        wait_for(interval)
         Polyphony.machine.schedule(fiber, yield)
       end
     end
@@ -88,9 +99,9 @@ module Kernel
   def after(interval, &)
     raise ArgumentError, "no block given" unless block_given?
 
-    Polyphony::Timing.check_interval(interval)
+    Polyphony::Timing.check_seconds(interval)
     spin do
-      Polyphony::Timing.wait_until(Polyphony::Timing.now + interval)
+      Polyphony::Timing.wait_for(interval)
       yield
     end
   end

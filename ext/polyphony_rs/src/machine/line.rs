@@ -255,9 +255,11 @@ impl Line {
         self.waiting.count()
     }
 
-    /// How many will go on.
+    /// How many will go on. Looks at all of them.
     pub(crate) fn going_on(&self) -> usize {
-        self.called() + self.waiting.0.borrow().iter().filter(|ticket| ticket.ready).count()
+        let (called, waiting) = (self.called.0.borrow(), self.waiting.0.borrow());
+        let ready = waiting.iter().filter(|ticket| ticket.ready);
+        called.iter().chain(ready).filter(|ticket| !ticket.holder.is_gone()).count()
     }
 
     /// Of those who were called, takes out one who won't run any more: what it was called with.

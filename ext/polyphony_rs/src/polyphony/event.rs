@@ -136,19 +136,19 @@ fn await_signal(this: VALUE) -> Outcome {
     if let Some(value) = event.kept.take() {
         return Ok(value);
     }
-    if event.line.standing() > 0 || event.line.called() > 0 {
+    if event.line.standing() > 0 {
         return Err(Raise::runtime_error("another fiber waits for this event"));
     }
     event.wait(this, None, || Ok(()))
 }
 
-/// `signal(value = nil)`: a second one, before the first has reached somebody, is lost.
+/// `signal(value = nil)`: a second one, before the first has reached somebody, is no other event.
 fn signal(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(0, 1)?;
     let event = Waiters::of(this)?;
     value::check_frozen(this);
     event.pass_on();
-    if event.line.called() == 0 {
+    if event.line.called() == 0 || event.line.standing() > 0 {
         event.call(args.get(0));
     }
     Ok(this)
