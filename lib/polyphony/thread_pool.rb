@@ -108,7 +108,7 @@ module Polyphony
       @tasks.close
       threads = @lock.synchronize { @threads }
       threads.each(&:kill).each(&:join)
-      @tasks.shift_each(&:give_up)
+      @tasks.shift_each { |task| finish { task.give_up } }
       nil
     end
 
@@ -140,14 +140,14 @@ module Polyphony
     def work(tasks)
       Polyphony.__send__(:install_scheduler) unless Fiber.scheduler
       while (task = tasks.shift)
-        run(task)
+        finish { task.run }
       end
     rescue ClosedQueueError
       nil # stopped before it came to wait
     end
 
-    def run(task)
-      task.run
+    def finish
+      yield
     ensure
       @lock.synchronize { @unfinished -= 1 }
     end

@@ -58,6 +58,7 @@ module Polyphony
     def stop
       @fibers.each_key { |fiber| Node.of(fiber).terminate }
       @fibers.clear
+      nil
     end
 
     private

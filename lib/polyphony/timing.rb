@@ -77,6 +77,8 @@ module Polyphony
 
     # See {Kernel#every}.
     def every(interval)
+      raise ArgumentError, "no block given" unless block_given?
+
       check_interval(interval)
       turn = now + interval
       loop do
@@ -110,11 +112,7 @@ module Kernel
   # takes too long for is left out, and the next ones come when they would have come anyway.
   # `break` and StopIteration end it.
   # @param interval [Numeric] seconds
-  def every(interval, &)
-    raise ArgumentError, "no block given" unless block_given?
-
-    Polyphony::Timing.every(interval, &)
-  end
+  def every(interval, &) = Polyphony::Timing.every(interval, &)
 
   # Runs the block again and again, not more often than so many times per second. `break` and
   # StopIteration end it.
