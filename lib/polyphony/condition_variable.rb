@@ -50,6 +50,7 @@ module Polyphony
   # @!method call_all
   #   @return [self]
   # @private
-  class Waiters; end
+  class Waiters # rubocop:disable Lint/EmptyClass -- its methods are native
+  end
   private_constant :Waiters
 end

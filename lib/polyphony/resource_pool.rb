@@ -61,7 +61,9 @@ module Polyphony
     end
 
     # Asks one of the resources.
-    def method_missing(name, ...) = acquire { |resource| resource.public_send(name, ...) }
+    def method_missing(name, *args, **options, &block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
+      acquire { |resource| resource.public_send(name, *args, **options, &block) } # rubocop:disable Naming/BlockForwarding
+    end
 
     # See {#method_missing}.
     def respond_to_missing?(name, include_all = false)

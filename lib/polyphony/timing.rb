@@ -118,12 +118,13 @@ module Kernel
   # StopIteration end it.
   # @param rate [Numeric, nil] times per second; or give `rate:`, or the seconds of an `interval:`
   # @param count [Integer, nil] how often; nil: for ever
-  def throttled_loop(rate = nil, count: nil, **options, &)
+  # @yieldparam throttler [Polyphony::Throttler]
+  def throttled_loop(rate = nil, count: nil, **options)
     raise ArgumentError, "no block given" unless block_given?
 
     throttler = Polyphony::Throttler.new(rate || options)
     turns = count ? count.times : loop
-    turns.each { throttler.call(&) }
+    turns.each { throttler.call { yield throttler } }
   rescue StopIteration => e
     e.result
   end

@@ -7,7 +7,7 @@ RSpec.describe Polyphony::Event, :polyphony do
 
   let(:event) { described_class.new }
 
-  it "gives the value of the signal to the one who waits", :gc do
+  it "gives the value of the signal to the one who waits" do
     fiber = parked { event.await }.first
     expect(event.signal("value")).to be(event)
     expect(fiber.await).to eq("value")

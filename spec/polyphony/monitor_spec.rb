@@ -21,7 +21,8 @@ RSpec.describe Polyphony::Monitor, :polyphony do
   it "tells who is in" do
     fiber = holder
     expect([monitor.locked?, monitor.mon_owned?, monitor.try_enter]).to eq([fiber, false, false])
-    [-> { monitor.exit }, -> { monitor.mon_check_owner }].each { |call| expect(&call).to raise_error(ThreadError) }
+    expect { monitor.exit }.to raise_error(ThreadError)
+    expect { monitor.mon_check_owner }.to raise_error(ThreadError)
     terminate(fiber)
     fiber.await
     expect(monitor.mon_try_enter).to be(true)
@@ -47,7 +48,9 @@ RSpec.describe Polyphony::Monitor, :polyphony do
     let(:condition) { monitor.new_cond }
 
     it "is waited for outside, from however deep inside" do
-      fiber = parked { monitor.synchronize { monitor.synchronize { [condition.wait, monitor.owned?] } } }.first
+      fiber = parked do
+        monitor.synchronize { monitor.synchronize { [condition.wait, monitor.owned?] } }
+      end.first
       monitor.synchronize { condition.signal }
       expect([fiber.await, monitor.locked?]).to eq([[true, true], nil])
     end

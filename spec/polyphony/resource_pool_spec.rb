@@ -48,7 +48,7 @@ RSpec.describe Polyphony::ResourcePool, :polyphony do
   end
 
   it "gives the value of the block" do
-    expect(pool(1).acquire { |resource| resource + "!" }).to eq("a!")
+    expect(pool(1).acquire { |resource| "#{resource}!" }).to eq("a!")
   end
 
   it "gets a resource back when the block is left in any way" do
@@ -86,7 +86,7 @@ RSpec.describe Polyphony::ResourcePool, :polyphony do
     it "does nothing outside" do
       pool = pool(1)
       pool.discard!
-      pool.acquire { pool.discard! && pool.discard! }
+      pool.acquire { 2.times { pool.discard! } }
       expect([pool.size, pool.available]).to eq([0, 0])
     end
   end
@@ -127,7 +127,8 @@ RSpec.describe Polyphony::ResourcePool, :polyphony do
 
   it "passes on what else it is asked" do
     pool = pool(1)
-    expect([pool.upcase, pool.respond_to?(:upcase), pool.respond_to?(:nothing_like_it)]).to eq(["A", true, false])
+    expect([pool.upcase, pool.center(3, "-")]).to eq(%w[A -a-])
+    expect([pool.respond_to?(:upcase), pool.respond_to?(:nothing_like_it)]).to eq([true, false])
     expect { pool.nothing_like_it }.to raise_error(NoMethodError)
     expect([pool.size, pool.available]).to eq([1, 1])
   end

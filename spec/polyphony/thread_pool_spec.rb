@@ -120,7 +120,7 @@ RSpec.describe Polyphony::ThreadPool, :polyphony do
   it "has threads of its own in a forked child, and none of the parent's tasks" do
     ran = Thread::Queue.new
     gate = Thread::Queue.new
-    3.times { pool.cast { gate.pop && ran << true } }
+    3.times { pool.cast { ran << gate.pop } }
     expect(in_child { pool.process { [:child, pool.busy?, ran.size] } }).to eq("[:child, true, 0]")
     3.times { gate << true }
     until_true { ran.size == 3 }

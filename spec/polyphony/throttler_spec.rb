@@ -13,7 +13,8 @@ RSpec.describe Polyphony::Throttler, :polyphony do
   end
 
   it "calls the block at most so often" do
-    [described_class.new(200), described_class.new(rate: 200), described_class.new(interval: 0.005)].each do |throttler|
+    [200, { rate: 200 }, { interval: 0.005 }].each do |rate|
+      throttler = described_class.new(rate)
       count = 0
       expect(seconds { 4.times { throttler.process { count += 1 } } }).to be >= 0.015
       expect(count).to eq(4)

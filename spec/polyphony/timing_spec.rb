@@ -75,7 +75,7 @@ RSpec.describe "time limits, after and every", :polyphony do
   describe "cancel_after" do
     it_behaves_like "a time limit", :cancel_after
 
-    it "raises Cancel where the block waits", :gc do
+    it "raises Cancel where the block waits" do
       expect { cancel_after(0.001) { for_ever } }.to raise_error(Polyphony::Cancel)
       expect(Polyphony.pause(0.002)).to be_nil
     end

@@ -26,10 +26,10 @@ module SpecSupport
     def terminate(fiber) = Polyphony.machine.schedule(fiber, Polyphony::Terminate.new)
 
     # A thread that has a fiber waiting in the block, and lives until it is killed.
-    def thread_with_fiber(&block)
+    def thread_with_fiber(&block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
       ready = Thread::Queue.new
       thread = Thread.new do
-        Polyphony.machine.spin(&block)
+        Polyphony.machine.spin(&block) # rubocop:disable Naming/BlockForwarding
         Polyphony.machine.snooze
         ready << true
         Thread.stop
