@@ -42,8 +42,8 @@ RSpec.describe "the signatures" do
              UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::IO,
              UringMachine::DNSResolver, UringMachine::Selector, Polyphony::Queue, Polyphony::Channel,
              Polyphony::Event, Polyphony::Mutex, Polyphony::ConditionVariable, Polyphony::Monitor,
-             Polyphony::ResourcePool,
-             Polyphony::ThreadPool, Polyphony::Throttler, Polyphony::Timer, Polyphony::TimeLimit]
+             Polyphony::ResourcePool, Polyphony::ThreadPool, Polyphony::Throttler, Polyphony::Timer,
+             Polyphony::TimeLimit]
     whole.each do |mod|
       name = type_name.call("::#{mod.name}")
       instance = declared.call(builder.build_instance(name))

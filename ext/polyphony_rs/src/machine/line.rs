@@ -12,7 +12,7 @@ use rb_sys::{ID, VALUE};
 
 use super::{Machine, OnInterrupt, Role, Waited, registry};
 use crate::errors::Outcome;
-use crate::ruby::{NIL, fiber, thread, typed};
+use crate::ruby::{NIL, UNDEF, fiber, thread, typed};
 
 /// A fiber, and the machine that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +64,12 @@ pub(crate) struct Place {
 struct Ticket {
     holder: Holder,
     key: OpKey,
-    /// It needs no call to go on.
-    ready: bool,
-    /// What it was called with.
+    /// What it was called with. In line: nil, or [`READY`].
     gift: VALUE,
 }
+
+/// It needs no call to go on.
+const READY: VALUE = UNDEF;
 
 /// First come, first served. No borrow is alive across a call into Ruby.
 #[derive(Default)]
@@ -98,6 +99,12 @@ pub(crate) enum Turned {
     /// It was interrupted. Where its turn had come by then, with what stands here, it is for the
     /// fiber to pass it on.
     Interrupted(super::Interruption, Option<VALUE>),
+}
+
+impl Ticket {
+    fn is_ready(&self) -> bool {
+        self.gift == READY
+    }
 }
 
 impl Tickets {
@@ -134,7 +141,7 @@ impl Tickets {
     /// Takes out the first ticket whose holder is there and needs a call.
     fn take_idle(&self) -> Option<Ticket> {
         let tickets = &mut *self.0.borrow_mut();
-        let idle = |ticket: &Ticket| !ticket.ready && !ticket.holder.is_gone();
+        let idle = |ticket: &Ticket| !ticket.is_ready() && !ticket.holder.is_gone();
         let position = tickets.iter().position(idle)?;
         tickets.remove(position)
     }
@@ -162,7 +169,8 @@ impl Line {
     /// Parks the running fiber at the end of the line.
     pub(crate) fn wait(&self, this: VALUE, name: &'static str, place: Place) -> Outcome<Turned> {
         let standing = self.join(this, name, None, place)?;
-        Ok(self.stay(standing))
+        let waited = standing.machine.wait_for(standing.key, OnInterrupt::Abandon);
+        Ok(self.turned(standing, waited))
     }
 
     /// Puts the running fiber at the end of the line, where it is to [`stay`](Self::stay).
@@ -177,7 +185,7 @@ impl Line {
         let key = machine.start_local(name, deadline, Role::Line(place));
         machine.count_op();
         let holder = Holder::current(this);
-        self.waiting.push(Ticket { holder, key, ready: false, gift: NIL });
+        self.waiting.push(Ticket { holder, key, gift: NIL });
         Ok(Standing { machine, holder, key })
     }
 
@@ -185,7 +193,7 @@ impl Line {
     /// run who are runnable already.
     pub(crate) fn be_ready(&self, standing: Standing) {
         if let Some(ticket) = self.waiting.0.borrow_mut().back_mut() {
-            ticket.ready = true;
+            ticket.gift = READY;
         }
         standing.machine.complete_local(standing.key, 0);
     }
@@ -193,20 +201,40 @@ impl Line {
     /// Parks the running fiber until its turn has come.
     pub(crate) fn stay(&self, standing: Standing) -> Turned {
         let waited = standing.machine.wait_for(standing.key, OnInterrupt::Abandon);
-        let called = self.leave(standing);
+        self.turned(standing, waited)
+    }
+
+    /// Not inlined: what it needs of the stack is not to lie below the wait.
+    #[inline(never)]
+    fn turned(&self, standing: Standing, waited: Waited) -> Turned {
+        let called = self.depart(standing);
         match waited {
             Waited::Interrupted(interruption, _) => Turned::Interrupted(interruption, called),
             Waited::Done(_) | Waited::TimedOut => called.map_or(Turned::TimedOut, Turned::Called),
         }
     }
 
-    /// Takes the running fiber out of the line; what it was called with, if it was.
+    /// Takes the running fiber out of the line where it doesn't come to stay; what it was called
+    /// with, if it was.
     pub(crate) fn leave(&self, standing: Standing) -> Option<VALUE> {
-        let called = self.called.take(standing.holder);
-        let ticket = called.or_else(|| self.waiting.take(standing.holder))?;
-        // It may have got another op meanwhile.
-        standing.machine.abandon(ticket.key);
-        (called.is_some() || ticket.ready).then_some(ticket.gift)
+        let called = self.depart(standing);
+        standing.machine.abandon(standing.key);
+        called
+    }
+
+    fn depart(&self, standing: Standing) -> Option<VALUE> {
+        let (ticket, gift) = match self.called.take(standing.holder) {
+            Some(ticket) => (ticket, Some(ticket.gift)),
+            None => {
+                let ticket = self.waiting.take(standing.holder)?;
+                (ticket, ticket.is_ready().then_some(NIL))
+            }
+        };
+        if ticket.key != standing.key {
+            // It was postponed.
+            standing.machine.abandon(ticket.key);
+        }
+        gift
     }
 
     /// Lets the first in line go on. From any thread.
@@ -236,9 +264,9 @@ impl Line {
     /// One that was ready goes behind all that are runnable, as if it were so only now.
     fn call(&self, ticket: Ticket, gift: VALUE) -> Option<Holder> {
         let machine = Machine::any(ticket.holder.machine).ok()?;
-        let key = if ticket.ready { machine.postpone(ticket.key) } else { Some(ticket.key) };
+        let key = if ticket.is_ready() { machine.postpone(ticket.key) } else { Some(ticket.key) };
         self.called.push(Ticket { key: key.unwrap_or(ticket.key), gift, ..ticket });
-        if !ticket.ready {
+        if !ticket.is_ready() {
             machine.complete_local(ticket.key, 0);
         }
         Some(ticket.holder)
@@ -258,7 +286,7 @@ impl Line {
     /// How many will go on. Looks at all of them.
     pub(crate) fn going_on(&self) -> usize {
         let (called, waiting) = (self.called.0.borrow(), self.waiting.0.borrow());
-        let ready = waiting.iter().filter(|ticket| ticket.ready);
+        let ready = waiting.iter().filter(|ticket| ticket.is_ready());
         called.iter().chain(ready).filter(|ticket| !ticket.holder.is_gone()).count()
     }
 

@@ -25,4 +25,4 @@ pub(crate) mod typed;
 pub(crate) mod value;
 
 pub(crate) use protect::protect;
-pub(crate) use value::{FALSE, NIL, TRUE};
+pub(crate) use value::{FALSE, NIL, TRUE, UNDEF};

@@ -20,6 +20,8 @@ pub(crate) use string::*;
 pub(crate) const NIL: VALUE = rb_sys::Qnil as VALUE;
 pub(crate) const TRUE: VALUE = rb_sys::Qtrue as VALUE;
 pub(crate) const FALSE: VALUE = rb_sys::Qfalse as VALUE;
+/// No value of any program's.
+pub(crate) const UNDEF: VALUE = rb_sys::Qundef as VALUE;
 
 /// Anything but nil and false: those two are the values without other bits than nil's.
 pub(crate) fn truthy(value: VALUE) -> bool {
