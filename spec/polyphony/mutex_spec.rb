@@ -196,12 +196,7 @@ RSpec.describe Polyphony::Mutex, :polyphony do
       turns = Array.new(20) { random.rand }
       machine.spin { turns.each { |chance| enter(machine, chance, inside, crowded) } }
     end
-    200.times do
-      fiber = fibers.sample(random:)
-      machine.schedule(fiber, SpecSupport::Parked::Interrupted.new) unless fiber.done?
-      random.rand < 0.5 ? machine.snooze : Polyphony.pause(0.0001)
-    end
-    machine.await(fibers)
+    disturb(machine, fibers, random)
   end
 
   def enter(machine, chance, inside, crowded)

@@ -324,12 +324,7 @@ RSpec.describe Polyphony::Queue, :polyphony do
       turns = Array.new(20) { [random.rand, random.rand] }
       machine.spin { number.even? ? give(machine, turns, to, pushed) : take(machine, turns, to, taken) }
     end
-    200.times do
-      fiber = fibers.sample(random:)
-      machine.schedule(fiber, SpecSupport::Parked::Interrupted.new) unless fiber.done?
-      random.rand < 0.5 ? machine.snooze : Polyphony.pause(0.0001)
-    end
-    machine.await(fibers)
+    disturb(machine, fibers, random)
   end
 
   def give(machine, turns, to, pushed)

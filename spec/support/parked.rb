@@ -25,6 +25,16 @@ module SpecSupport
 
     def terminate(fiber) = Polyphony.machine.schedule(fiber, Polyphony::Terminate.new)
 
+    # Interrupts one fiber after the other, and waits until all have ended.
+    def disturb(machine, fibers, random)
+      200.times do
+        fiber = fibers.sample(random:)
+        machine.schedule(fiber, Interrupted.new) unless fiber.done?
+        random.rand < 0.5 ? machine.snooze : Polyphony.pause(0.0001)
+      end
+      machine.await(fibers)
+    end
+
     # A thread that has a fiber waiting in the block, and lives until it is killed.
     def thread_with_fiber(&block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
       ready = Thread::Queue.new

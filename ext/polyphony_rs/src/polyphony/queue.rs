@@ -80,9 +80,8 @@ impl Queue {
 
     /// Where there is more than those take who will go on, others go on as well.
     fn settle(&self) {
-        let more_than = |there: usize, line: &Line| {
-            there > 0 && line.standing() > 0 && there > line.going_on()
-        };
+        let more_than =
+            |there: usize, line: &Line| there > 0 && line.standing() > 0 && there > line.going_on();
         while more_than(self.len(), &self.takers) && self.takers.call_idle().is_some() {}
         while more_than(self.room(), &self.givers) && self.givers.call_idle().is_some() {}
     }
