@@ -6,15 +6,27 @@ require_relative "polyphony/node"
 require_relative "polyphony/fiber"
 require_relative "polyphony/kernel"
 require_relative "polyphony/loops"
+require_relative "polyphony/mutex"
 require_relative "polyphony/pipe"
 require_relative "polyphony/server"
 require_relative "polyphony/transfers"
+require_relative "polyphony/timing"
+require_relative "polyphony/sleep"
+require_relative "polyphony/timeout"
 require_relative "polyphony/root_fiber"
 require_relative "polyphony/runtime"
 
 # Concurrent programs in few lines, on io_uring: {Kernel#spin}, {Fiber.await}, `IO.splice` and
 # their like. Requiring it installs the scheduler for the running thread.
 module Polyphony
+  autoload :Channel, "#{__dir__}/polyphony/channel"
+  autoload :ConditionVariable, "#{__dir__}/polyphony/condition_variable"
+  autoload :Monitor, "#{__dir__}/polyphony/monitor"
+  autoload :ResourcePool, "#{__dir__}/polyphony/resource_pool"
+  autoload :ThreadPool, "#{__dir__}/polyphony/thread_pool"
+  autoload :Throttler, "#{__dir__}/polyphony/throttler"
+  autoload :Timer, "#{__dir__}/polyphony/timer"
+
   # The scheduler that `require "polyphony"` installs. See {UringMachine::FiberScheduler}.
   Scheduler = UringMachine::FiberScheduler
 

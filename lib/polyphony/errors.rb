@@ -13,6 +13,12 @@ module Polyphony
     end
   end
 
+  # Ends a fiber, or a block, with a value.
+  class MoveOn < BaseException; end
+
+  # Ends a fiber, or a block, and is an error to whoever waits for it.
+  class Cancel < BaseException; end
+
   # Ends a fiber that is no longer needed.
   class Terminate < BaseException; end
 end

@@ -21,13 +21,13 @@ module Polyphony
       TCPSocket => %i[initialize],
       Thread => %i[join value],
       Thread::SizedQueue => %i[push << enq],
-      Kernel => %i[sleep system `]
+      Kernel => %i[system `]
     }.freeze
 
     # Methods of modules and classes themselves.
     SINGLETON_METHODS = {
       IO => %i[select],
-      Kernel => %i[sleep system `],
+      Kernel => %i[system `],
       Process => %i[wait wait2 waitpid waitpid2 waitall]
     }.freeze
 
@@ -97,8 +97,10 @@ module Polyphony
       machine.await(helper) until helper.done?
     end
 
-    # Puts a wrapper before each method.
+    # Puts a wrapper before each method. {Sleep} and {Timeouts} need no helper.
     def install
+      Sleep.install
+      Timeouts.install
       INSTANCE_METHODS.each { |owner, names| owner.prepend(wrapper(owner, names)) }
       SINGLETON_METHODS.each do |owner, names|
         owner.singleton_class.prepend(wrapper(owner.singleton_class, names))

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Fiber,
     LocalJump,
     Runtime,
+    Thread,
+    ClosedQueue,
     /// `UM::Error`
     Um,
     /// `UM::UnsupportedError`
@@ -49,11 +51,17 @@ static UM_ERROR: AtomicU64 = AtomicU64::new(0);
 static UNSUPPORTED_ERROR: AtomicU64 = AtomicU64::new(0);
 static TERMINATE: AtomicU64 = AtomicU64::new(0);
 static HTTP_ERROR: AtomicU64 = AtomicU64::new(0);
+static CLOSED_QUEUE_ERROR: AtomicU64 = AtomicU64::new(0);
 
-/// Remembers the classes of ours: `UM::Error`, `UM::UnsupportedError`, `UM::Terminate`.
+/// Remembers the classes of ours: `UM::Error`, `UM::UnsupportedError`, `UM::Terminate`; and one of
+/// Ruby's that its C API doesn't export.
 pub(crate) fn init(um_error: VALUE, unsupported_error: VALUE, terminate: VALUE) {
-    let classes =
-        [(um_error, &UM_ERROR), (unsupported_error, &UNSUPPORTED_ERROR), (terminate, &TERMINATE)];
+    let classes = [
+        (um_error, &UM_ERROR),
+        (unsupported_error, &UNSUPPORTED_ERROR),
+        (terminate, &TERMINATE),
+        (value::constant(c"ClosedQueueError"), &CLOSED_QUEUE_ERROR),
+    ];
     for (class, slot) in classes {
         typed::keep(class);
         slot.store(class, Ordering::Relaxed);
@@ -85,6 +93,8 @@ impl Kind {
                 Self::Fiber => crate::ruby::fiber::error_class(),
                 Self::LocalJump => rb_sys::rb_eLocalJumpError,
                 Self::Runtime => rb_sys::rb_eRuntimeError,
+                Self::Thread => rb_sys::rb_eThreadError,
+                Self::ClosedQueue => CLOSED_QUEUE_ERROR.load(Ordering::Relaxed),
                 Self::Um => UM_ERROR.load(Ordering::Relaxed),
                 Self::Unsupported => UNSUPPORTED_ERROR.load(Ordering::Relaxed),
                 Self::Http(_) => HTTP_ERROR.load(Ordering::Relaxed),
@@ -121,6 +131,18 @@ impl Raise {
 
     pub(crate) fn local_jump_error(message: impl Into<String>) -> Self {
         Self::Error(Kind::LocalJump, message.into())
+    }
+
+    pub(crate) fn runtime_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Runtime, message.into())
+    }
+
+    pub(crate) fn thread_error(message: impl Into<String>) -> Self {
+        Self::Error(Kind::Thread, message.into())
+    }
+
+    pub(crate) fn closed_queue() -> Self {
+        Self::Error(Kind::ClosedQueue, "queue closed".into())
     }
 
     pub(crate) fn um_error(message: impl Into<String>) -> Self {

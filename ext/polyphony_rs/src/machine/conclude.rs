@@ -6,6 +6,7 @@ use rb_sys::VALUE;
 use super::park::Resume;
 use super::{Machine, Role, Waiter};
 use crate::errors::{Outcome, Raise, check};
+use crate::polyphony::limit;
 use crate::ruby::{NIL, value};
 
 /// How a wait ended.
@@ -54,8 +55,15 @@ impl Interruption {
         }
     }
 
-    /// The meaning of a timeout's value: a class of exceptions is instantiated.
+    /// The meaning of a timeout's value: a class of exceptions is instantiated, and a
+    /// `Polyphony::TimeLimit` says what is to be raised.
     fn of_timeout(value: VALUE) -> Self {
+        if limit::is(value) {
+            return match value::call(value, c"exception", &[]) {
+                Ok(exception) => Self::of(exception),
+                Err(raise) => Self::Raise(raise),
+            };
+        }
         if !value::is_exception_class(value) {
             return Self::of(value);
         }

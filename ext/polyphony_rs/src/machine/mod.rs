@@ -26,7 +26,7 @@ mod known;
 pub(crate) mod line;
 mod metrics;
 mod modes;
-mod mutex;
+pub(crate) mod mutex;
 mod offload;
 mod options;
 mod park;

@@ -13,9 +13,9 @@ use super::line::{Holder, Line, Place, Turned};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{define, method};
 use crate::ruby::typed::{self, DataType, Typed};
-use crate::ruby::value;
+use crate::ruby::{NIL, fiber, value};
 
-struct Mutex {
+pub(crate) struct Mutex {
     holder: Cell<Option<Holder>>,
     line: Line,
 }
@@ -38,24 +38,38 @@ impl Typed for Mutex {
 }
 
 impl Mutex {
-    fn of(object: VALUE) -> Outcome<&'static Self> {
+    pub(crate) fn of(object: VALUE) -> Outcome<&'static Self> {
         typed::get(object).ok_or_else(|| Raise::um_error("uninitialized mutex"))
     }
 
+    /// The fiber that has it, nil where it is free.
+    pub(crate) fn holder(&self) -> VALUE {
+        self.pass_on();
+        self.holder.get().map_or(NIL, |holder| holder.fiber)
+    }
+
+    /// Locks for the running fiber, unless somebody has it.
+    pub(crate) fn try_lock(&self, me: Holder) -> bool {
+        self.pass_on();
+        let free = self.holder.get().is_none();
+        if free {
+            self.holder.set(Some(me));
+        }
+        free
+    }
+
     /// Locks for the running fiber; a plain value that the wait for that was interrupted with.
-    fn lock(&self, me: Holder, this: VALUE, object: VALUE) -> Outcome<Option<VALUE>> {
+    pub(crate) fn lock(&self, me: Holder, this: VALUE, object: VALUE) -> Outcome<Option<VALUE>> {
         if self.holder.get().is_some_and(|holder| holder.fiber == me.fiber) {
             return Err(Raise::um_error("deadlock: this fiber has the mutex already"));
         }
-        self.pass_on();
-        if self.holder.get().is_none() {
-            self.holder.set(Some(me));
+        if self.try_lock(me) {
             return Ok(None);
         }
         let pass_on = |object| Self::of(object).map_or((), Self::pass_on);
         match self.line.wait(this, "mutex", Place { object, pass_on })? {
-            Turned::Called => Ok(None),
-            Turned::Interrupted(interruption) => {
+            Turned::Called(_) | Turned::TimedOut => Ok(None),
+            Turned::Interrupted(interruption, _) => {
                 self.unlock(me);
                 interruption.conclude().map(Some)
             }
@@ -63,8 +77,15 @@ impl Mutex {
     }
 
     /// Hands over to the next, if it is still the fiber's.
-    fn unlock(&self, me: Holder) {
+    pub(crate) fn unlock(&self, me: Holder) {
         if self.holder.get() == Some(me) {
+            self.hand_over();
+        }
+    }
+
+    /// The same by the running fiber, in which process and by which machine it ever got it.
+    pub(crate) fn unlock_mine(&self) {
+        if self.holder() == fiber::current() {
             self.hand_over();
         }
     }
@@ -86,6 +107,14 @@ fn initialize(this: VALUE) -> Outcome {
     Ok(this)
 }
 
+/// Defines a class of mutexes, without methods.
+pub(crate) fn define_class(outer: VALUE) -> VALUE {
+    let class = typed::define_class_under(outer, c"Mutex");
+    typed::define_allocator::<Mutex>(class);
+    define(class, c"initialize", method!(initialize, 0));
+    class
+}
+
 /// `synchronize(mutex) { }`: the value of the block.
 fn synchronize(this: VALUE, object: VALUE) -> Outcome {
     Machine::of(this)?;
@@ -104,8 +133,6 @@ fn synchronize(this: VALUE, object: VALUE) -> Outcome {
 
 /// Defines `UM::Mutex` and the machine's method.
 pub(super) fn init(machine_class: VALUE) {
-    let class = typed::define_class_under(machine_class, c"Mutex");
-    typed::define_allocator::<Mutex>(class);
-    define(class, c"initialize", method!(initialize, 0));
+    define_class(machine_class);
     define(machine_class, c"synchronize", method!(synchronize, 1));
 }

@@ -96,7 +96,7 @@ impl Queue {
         if !self.has_spare() {
             let pass_on = |object| Self::of(object).map_or((), Self::promise);
             let place = Place { object, pass_on };
-            if let Turned::Interrupted(interruption) = self.line.wait(this, "queue", place)? {
+            if let Turned::Interrupted(interruption, _) = self.line.wait(this, "queue", place)? {
                 self.promise();
                 return interruption.conclude();
             }

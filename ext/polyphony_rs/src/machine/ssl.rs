@@ -323,8 +323,8 @@ impl Connection {
         }
         let place = Place { object: self.session_object, pass_on };
         match direction.line.wait(self.machine_object, "tls", place)? {
-            Turned::Called => Ok(false),
-            Turned::Interrupted(interruption) => Err(interruption),
+            Turned::Called(_) | Turned::TimedOut => Ok(false),
+            Turned::Interrupted(interruption, _) => Err(interruption),
         }
     }
 

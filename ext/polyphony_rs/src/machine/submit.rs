@@ -108,6 +108,21 @@ impl Machine {
         self.wake_if_waiting();
     }
 
+    /// Puts the turn that a local op has brought its fiber behind those of all that are runnable:
+    /// another op has it then. From any thread.
+    pub(crate) fn postpone(&self, key: OpKey) -> Option<OpKey> {
+        let postponed = {
+            let State { driver, queues, .. } = &mut *self.state.borrow_mut();
+            let mut waiter = None;
+            driver.take(key, |remains| waiter = Some(remains.data));
+            let postponed = driver.start_local("queue", None, waiter?);
+            driver.complete_local(postponed, 0, queues);
+            postponed
+        };
+        self.wake_if_waiting();
+        Some(postponed)
+    }
+
     /// A fiber that the op waits for has ended, on whichever thread.
     pub(super) fn count_down(&self, key: OpKey) {
         if let Some(waiter) = self.state.borrow_mut().driver.ops_mut().data_mut(key) {

@@ -1,4 +1,4 @@
-//! The native parts of Polyphony: transfers between IO objects.
+//! The native parts of Polyphony: transfers between IO objects, queues and the like.
 
 mod accept;
 mod chunked;
@@ -6,12 +6,16 @@ mod chunks;
 mod compression;
 mod copy;
 mod ends;
+mod event;
 mod flight;
 mod host;
+pub(crate) mod limit;
 mod meter;
 mod moves;
+mod mutex;
 mod proxy;
 mod pump;
+mod queue;
 mod splice;
 mod tee;
 mod transfer;
@@ -51,4 +55,8 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     accept::init(polyphony);
     chunks::init(polyphony);
     compression::init(io);
+    event::init(polyphony);
+    limit::init(polyphony);
+    mutex::init(polyphony);
+    queue::init(polyphony);
 }

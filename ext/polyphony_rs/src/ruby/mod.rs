@@ -25,7 +25,7 @@ pub(crate) mod typed;
 pub(crate) mod value;
 
 pub(crate) use protect::protect;
-pub(crate) use value::{FALSE, NIL, TRUE};
+pub(crate) use value::{FALSE, NIL, TRUE, UNDEF};
 
 /// Lets methods defined from now on be called in every Ractor: what they share is atomic or locked,
 /// and objects with a struct of ours don't leave the Ractor that made them. During initialisation.

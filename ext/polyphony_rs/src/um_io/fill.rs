@@ -58,7 +58,7 @@ impl UmIo {
                 // All who read are of one thread: its end leaves nobody in line.
                 let place = Place { object: this, pass_on: |_| {} };
                 let turned = self.line.wait(self.machine, "read", place)?;
-                if let Turned::Interrupted(interruption) = turned {
+                if let Turned::Interrupted(interruption, _) = turned {
                     if self.reader.get() == me {
                         self.leave();
                     }

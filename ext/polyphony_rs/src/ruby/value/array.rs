@@ -90,6 +90,16 @@ pub(crate) fn pop(array: VALUE) -> VALUE {
     unsafe { rb_sys::rb_ary_pop(array) }
 }
 
+/// Takes out the first item that is this very object; whether there was one.
+pub(crate) fn delete_first(array: VALUE, item: VALUE) -> bool {
+    let Some(index) = (0..array_len(array)).find(|index| at(array, *index) == item) else {
+        return false;
+    };
+    // SAFETY: `array` is an unfrozen Array of ours, and the index within it.
+    unsafe { rb_sys::rb_ary_delete_at(array, index as c_long) };
+    true
+}
+
 /// Replaces an item of an Array of ours.
 pub(crate) fn set_at(array: VALUE, index: usize, item: VALUE) {
     debug_assert!(is_array(array));

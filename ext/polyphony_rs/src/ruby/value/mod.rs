@@ -20,6 +20,8 @@ pub(crate) use string::*;
 pub(crate) const NIL: VALUE = rb_sys::Qnil as VALUE;
 pub(crate) const TRUE: VALUE = rb_sys::Qtrue as VALUE;
 pub(crate) const FALSE: VALUE = rb_sys::Qfalse as VALUE;
+/// No value of any program's.
+pub(crate) const UNDEF: VALUE = rb_sys::Qundef as VALUE;
 
 /// Anything but nil and false: those two are the values without other bits than nil's.
 pub(crate) fn truthy(value: VALUE) -> bool {
@@ -45,6 +47,11 @@ pub(crate) fn from_fixnum(number: i64) -> VALUE {
 pub(crate) fn integer(number: i64) -> VALUE {
     // SAFETY: needs the GVL only.
     unsafe { rb_sys::rb_ll2inum(number) }
+}
+
+/// How many there are of something.
+pub(crate) fn count(number: usize) -> VALUE {
+    integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// An Integer from all of 64 bits.
@@ -304,6 +311,12 @@ pub(crate) fn define_constant(class: VALUE, name: &str, value: VALUE) {
         let name = rb_sys::rb_intern2(name.as_ptr().cast::<c_char>(), name.len() as c_long);
         rb_sys::rb_const_set(class, name, value);
     }
+}
+
+/// A constant of Ruby itself; during initialisation only.
+pub(crate) fn constant(name: &CStr) -> VALUE {
+    // SAFETY: during initialisation; the constant is there.
+    unsafe { rb_sys::rb_const_get(rb_sys::rb_cObject, intern(name)) }
 }
 
 /// An instance variable, nil where it is not set.
