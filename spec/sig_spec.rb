@@ -41,8 +41,8 @@ RSpec.describe "the signatures" do
     type_name = ->(name) { RBS::TypeName.respond_to?(:parse) ? RBS::TypeName.parse(name) : TypeName(name) }
     whole = [UringMachine, UringMachine::FiberScheduler, Polyphony, Polyphony::Pipe, Polyphony::BaseException,
              UringMachine::Queue, UringMachine::Mutex, UringMachine::AsyncOp, UringMachine::IO,
-             UringMachine::DNSResolver, UringMachine::Selector, UringMachine::SchedulerContract, Polyphony::Queue, Polyphony::Channel,
-             Polyphony::Event, Polyphony::Mutex, Polyphony::ConditionVariable, Polyphony::Monitor,
+             UringMachine::DNSResolver, UringMachine::Selector, UringMachine::SchedulerContract,
+             Polyphony::Queue, Polyphony::Channel, Polyphony::Event, Polyphony::Mutex, Polyphony::ConditionVariable, Polyphony::Monitor,
              Polyphony::ResourcePool, Polyphony::ThreadPool, Polyphony::Throttler, Polyphony::Timer,
              Polyphony::TimeLimit]
     whole.each do |mod|
