@@ -73,7 +73,6 @@ RSpec.describe "UM::FiberScheduler: many fibers" do
       require "uringmachine"
       require "uringmachine/fiber_scheduler"
       $stdout.sync = true
-      # Nothing that isn't a fiber may get in the way.
       ROOM = 1 << 30
 
       def with_little_room
@@ -86,8 +85,16 @@ RSpec.describe "UM::FiberScheduler: many fibers" do
       end
     RUBY
 
+    # Nothing but a fiber may ask for memory that isn't there: objects and what malloc gives have it
+    # from the start.
+    let(:environment) do
+      slots = (0..4).to_h { |index| ["RUBY_GC_HEAP_#{index}_INIT_SLOTS", "100000"] }
+      slots.merge("MALLOC_TOP_PAD_" => (128 << 20).to_s, "MALLOC_ARENA_MAX" => "1",
+                  "MALLOC_MMAP_THRESHOLD_" => (64 << 20).to_s, "MALLOC_TRIM_THRESHOLD_" => (1 << 30).to_s)
+    end
+
     def lines_of(source)
-      outcome = ruby_program(head + source)
+      outcome = ruby_program(head + source, environment:)
       expect([outcome.status.exitstatus, outcome.stderr]).to eq([0, ""]), outcome.inspect
       outcome.stdout.lines(chomp: true)
     end

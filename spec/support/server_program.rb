@@ -11,7 +11,9 @@ require_relative "gc_mode"
 module SpecSupport
   # A server that somebody else wrote, in an empty folder and on a port of its own.
   class ServerProgram
+    # To start, and to end when it is asked to.
     SECONDS = 15
+    PATIENCE = 5
 
     attr_reader :port, :folder
 
@@ -51,8 +53,13 @@ module SpecSupport
 
     private
 
+    # A server that is still starting may miss the signal (puma's workers do).
     def end_process
       Process.kill(:TERM, @pid)
+      ended = within(PATIENCE) { Process.wait(@pid, Process::WNOHANG) }
+      return if ended
+
+      Process.kill(:KILL, @pid)
       Process.wait(@pid)
     rescue Errno::ESRCH, Errno::ECHILD
       nil # it didn't start
@@ -67,13 +74,20 @@ module SpecSupport
     end
 
     def wait
-      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + (SECONDS * GCMode.slowdown)
-      until ready?
-        late = Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
-        raise "the server did not start:\n#{File.read(log)}" if late || Process.wait(@pid, Process::WNOHANG)
+      ended = false
+      started = within(SECONDS * GCMode.slowdown) { ready? || (ended = Process.wait(@pid, Process::WNOHANG)) }
+      raise "the server did not start:\n#{File.read(log)}" if ended || !started
+    end
+
+    # The block's first true value; nil when there was none for so many seconds.
+    def within(seconds)
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
+      until (value = yield)
+        return if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
 
         sleep 0.02
       end
+      value
     end
 
     # Whether it listens; some need longer than that.
