@@ -6,7 +6,7 @@
 require_relative "support"
 
 names = %w[
-  pipes socketpairs echo mutex_files sleeps small uncontended peek spin_waves lines redis idle waiting
+  pipes socketpairs echo mutex_files sleeps small uncontended peek spin_await spin_waves lines redis idle waiting
   http transfers beside loops compression
 ]
 failed = names.reject do |name|

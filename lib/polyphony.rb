@@ -2,7 +2,8 @@
 
 require_relative "uringmachine"
 require_relative "polyphony/errors"
-require_relative "polyphony/node"
+require_relative "polyphony/ending"
+require_relative "polyphony/mailbox"
 require_relative "polyphony/fiber"
 require_relative "polyphony/kernel"
 require_relative "polyphony/loops"
@@ -13,6 +14,7 @@ require_relative "polyphony/transfers"
 require_relative "polyphony/timing"
 require_relative "polyphony/sleep"
 require_relative "polyphony/timeout"
+require_relative "polyphony/tree"
 require_relative "polyphony/root_fiber"
 require_relative "polyphony/runtime"
 

@@ -7,15 +7,13 @@ module Polyphony
   module EndsFibers
     # Hook of Ruby.
     def scheduler_close
-      Node.of(@root_fiber).terminate_children if Process.pid == @owner
+      Ending.of_root(Polyphony.main_fiber) if Process.pid == @owner
       super
     end
 
-    # Remembers the thread's root fiber, and the process: a forked child has none of its parent's
-    # fibers.
+    # Remembers the process: a forked child has none of its parent's fibers.
     def self.extended(scheduler)
       scheduler.instance_variable_set(:@owner, Process.pid)
-      scheduler.instance_variable_set(:@root_fiber, Fiber.current)
     end
   end
 
@@ -27,14 +25,22 @@ module Polyphony
     # @return [void]
     def start
       @root_fiber = Fiber.current
-      install_scheduler unless Fiber.scheduler
+      enter_thread
       RootFiber.install unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
     end
 
-    private
-
-    def install_scheduler
-      Fiber.set_scheduler(Scheduler.new(Thread.current.machine).extend(EndsFibers))
+    # The running thread's fibers end with it from now on. Called natively by the first `spin` of a
+    # thread, and of a forked child.
+    # @return [void]
+    def enter_thread
+      scheduler = Fiber.scheduler
+      if scheduler.nil?
+        Fiber.set_scheduler(Scheduler.new(Thread.current.machine).extend(EndsFibers))
+      elsif scheduler.is_a?(Scheduler)
+        scheduler.extend(EndsFibers)
+        EndsFibers.extended(scheduler)
+      end
+      nil
     end
   end
 end

@@ -56,7 +56,7 @@ module Polyphony
     # Ends the fibers that {#after} has started and that still wait.
     # @return [void]
     def stop
-      @fibers.each_key { |fiber| Node.of(fiber).terminate }
+      @fibers.each_key(&:terminate)
       @fibers.clear
       nil
     end

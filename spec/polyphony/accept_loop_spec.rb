@@ -22,7 +22,7 @@ RSpec.describe "accept_loop", :polyphony do
   end
 
   def terminate(fiber)
-    Polyphony::Node.of(fiber).terminate
+    fiber.terminate
     fiber.await
   end
 

@@ -124,7 +124,7 @@ RSpec.describe "Polyphony.proxy", :polyphony do
       spin { far.readpartial(10) }.await
       far.setsockopt(Socket::Option.linger(true, 0))
       far.close
-      disconnected = Polyphony::Node::DISCONNECTS
+      disconnected = Polyphony::Ending::DISCONNECTS
       expect { proxying.await }.to(raise_error { |error| expect(disconnected).to include(error.class) })
       Polyphony.machine.schedule(writer, Polyphony::Terminate.new)
       Polyphony.machine.await(writer)

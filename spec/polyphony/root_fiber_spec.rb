@@ -18,7 +18,7 @@ RSpec.describe "the root fiber under Polyphony" do
       ticking = spin { loop { sleep 0.001; turns += 1 } }
       value = yield
       abort "nobody else ran during #{caller_locations(1, 1).first}" if turns.zero?
-      Polyphony::Node.of(ticking).terminate
+      ticking.terminate
       value
     end
 

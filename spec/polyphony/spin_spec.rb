@@ -46,7 +46,7 @@ RSpec.describe "spin and Fiber.await", :polyphony do
     end
 
     it "keeps its tag" do
-      expect(Polyphony::Node.of(spin(:named) { :done }).tag).to eq(:named)
+      expect(spin(:named) { :done }.tag).to eq(:named)
     end
 
     it "makes the scheduler's hooks work in the fiber" do
@@ -292,20 +292,20 @@ RSpec.describe "spin and Fiber.await", :polyphony do
       end
       parent.await
       expect(log.size).to be <= 1
-      expect(Polyphony::Node.of(parent).children).to be_empty
+      expect(parent.children).to be_empty
     end
 
     it "leave no trace of themselves" do
       100.times { spin { :done } }
       3.times { snooze }
-      expect(Polyphony::Node.of(Fiber.current).children).to be_empty
+      expect(Fiber.current.children).to be_empty
     end
   end
 
   describe "termination" do
     it "before the start never runs the block" do
       fiber = spin { log << :ran }
-      Polyphony::Node.of(fiber).terminate
+      fiber.terminate
       expect(fiber.await).to be_nil
       expect(log).to eq([])
     end

@@ -34,7 +34,7 @@ module SpecSupport
       thread = Thread.new do
         Thread.current.report_on_exception = false
         RSpec::Support.thread_local_data.merge!(rspec)
-        Fiber.set_scheduler(Polyphony::Scheduler.new(Thread.current.machine).extend(Polyphony::EndsFibers))
+        Polyphony.enter_thread
         block.call
       end
       thread.join

@@ -84,7 +84,7 @@ module SpecSupport
         log_of(Polyphony::Queue.new(@limit), self) do |bodies|
           fibers = bodies.map { |body| spin(&body) }
           100.times { snooze }
-          fibers.each { |fiber| Polyphony::Node.of(fiber).terminate }
+          fibers.each(&:terminate)
           Fiber.await(fibers)
         end
       end

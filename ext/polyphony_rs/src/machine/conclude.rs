@@ -4,10 +4,10 @@ use polyphony_core::op::{OpKey, Progress, Remains};
 use rb_sys::VALUE;
 
 use super::park::Resume;
-use super::{Machine, Role, Waiter};
+use super::{Machine, Role, Waiter, node};
 use crate::errors::{Outcome, Raise, check};
-use crate::polyphony::limit;
-use crate::ruby::{NIL, value};
+use crate::polyphony::{limit, tree};
+use crate::ruby::{NIL, fiber, value};
 
 /// How a wait ended.
 pub(crate) enum Waited {
@@ -46,12 +46,17 @@ impl Interruption {
         }
     }
 
-    /// The meaning of a scheduled value: an exception is raised.
-    pub(crate) fn of(scheduled: VALUE) -> Self {
-        if value::is_exception(scheduled) {
-            Self::Raise(Raise::Exception(scheduled))
-        } else {
-            Self::Value(scheduled)
+    /// What the running fiber is scheduled with: an exception is raised. Nothing where it was only
+    /// a call that something was to be done in between.
+    pub(crate) fn of(scheduled: VALUE) -> Option<Self> {
+        if !value::is_exception(scheduled) {
+            return Some(Self::Value(scheduled));
+        }
+        node::arrived(fiber::current());
+        match tree::interjected(scheduled) {
+            None => Some(Self::Raise(Raise::Exception(scheduled))),
+            Some(Ok(_)) => None,
+            Some(Err(raise)) => Some(Self::Raise(raise)),
         }
     }
 
@@ -60,15 +65,18 @@ impl Interruption {
     fn of_timeout(value: VALUE) -> Self {
         if limit::is(value) {
             return match value::call(value, c"exception", &[]) {
-                Ok(exception) => Self::of(exception),
+                Ok(exception) => Self::Raise(Raise::Exception(exception)),
                 Err(raise) => Self::Raise(raise),
             };
         }
+        if value::is_exception(value) {
+            return Self::Raise(Raise::Exception(value));
+        }
         if !value::is_exception_class(value) {
-            return Self::of(value);
+            return Self::Value(value);
         }
         match value::instance(value, &[]) {
-            Ok(exception) => Self::of(exception),
+            Ok(exception) => Self::Raise(Raise::Exception(exception)),
             Err(raise) => Self::Raise(raise),
         }
     }
@@ -79,7 +87,7 @@ impl Machine {
     pub(crate) fn park_interruptible(&self) -> Option<Interruption> {
         match self.park() {
             Ok(Resume::Op | Resume::Unblock | Resume::Return) => None,
-            Ok(Resume::Value(scheduled)) => Some(Interruption::of(scheduled)),
+            Ok(Resume::Value(scheduled)) => Interruption::of(scheduled),
             Ok(Resume::Expired(key)) => self.expired(key),
             Err(raise) => Some(Interruption::Raise(raise)),
         }
@@ -155,7 +163,7 @@ impl Machine {
                 }
             }
         };
-        let me = crate::ruby::fiber::current();
+        let me = fiber::current();
         for index in 0..value::array_len(late) {
             self.schedule(me, value::at(late, index));
         }

@@ -57,6 +57,8 @@ impl Machine {
             waiting: Cell::new(false),
             resumed: Cell::new(None),
             assigned: Cell::new(None),
+            void_starts: Cell::new(0),
+            collected: Cell::new(None),
             object: Cell::new(NIL),
             idle_watcher: Cell::new(NIL),
             handling: Cell::new(Handling::No),

@@ -181,7 +181,7 @@ impl Machine {
     fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
         let interruption = match resume {
             Resume::Value(scheduled) if is_interruption(resume, strays) => {
-                Some(Interruption::of(scheduled))
+                Interruption::of(scheduled)
             }
             Resume::Expired(timer) => self.expired(timer),
             Resume::Value(_) | Resume::Op | Resume::Unblock | Resume::Return => None,

@@ -2,6 +2,7 @@
 
 use rb_sys::VALUE;
 
+use super::runqueue::{Entry, Kind};
 use super::spun::{self, Uncaught};
 use super::{Interruption, Machine};
 use crate::errors::{Outcome, Raise};
@@ -12,17 +13,17 @@ impl Machine {
     /// A fiber for `body`, runnable at once, but not run before the caller waits.
     pub(crate) fn spin(this: VALUE, body: VALUE, argument: VALUE, class: VALUE) -> Outcome {
         let machine = Self::of(this)?;
-        let fiber = spun::create(this, body, class, Uncaught::Keep)?;
-        machine.schedule_start(fiber, argument);
-        Ok(fiber)
+        let (_, spun) = spun::create(this, body, class, Uncaught::Keep)?;
+        machine.schedule_start(spun.fiber(), argument);
+        Ok(spun.fiber())
     }
 
     /// A fiber for `body`, run at once up to its first wait; what it fails with is reported.
     pub(crate) fn spin_now(this: VALUE, body: VALUE, scheduler: VALUE) -> Outcome {
         let machine = Self::of(this)?;
-        let fiber = spun::create(this, body, fiber::class(), Uncaught::Report(scheduler))?;
-        machine.start_now(fiber)?;
-        Ok(fiber)
+        let (_, spun) = spun::create(this, body, fiber::class(), Uncaught::Report(scheduler))?;
+        machine.start_now(spun.fiber())?;
+        Ok(spun.fiber())
     }
 
     /// Lets the others run; comes back behind them.
@@ -40,6 +41,33 @@ impl Machine {
                 Some(Interruption::Raise(raise)) => return Err(raise),
             }
         }
+    }
+
+    /// Whether a fiber is on the runqueue.
+    pub(crate) fn will_run(&self, fiber: VALUE) -> bool {
+        let state = self.state().borrow();
+        let runs = |entry: &Entry| match entry.kind {
+            Kind::Op(key) => state.driver.ops().data(key).is_some_and(|op| op.fiber == fiber),
+            _ => entry.fiber == fiber,
+        };
+        state.queues.run.iter().any(runs)
+    }
+
+    /// The same, but the root fiber also comes back when nothing is left to wait for.
+    pub(crate) fn suspend(&self) -> Outcome {
+        if fiber::current() != self.root() {
+            return self.yield_turn();
+        }
+        let outer = self.idle_watcher.replace(self.root());
+        let outcome = loop {
+            match self.park_interruptible() {
+                None if self.has_work() => {}
+                None => break Ok(NIL),
+                Some(interruption) => break interruption.conclude(),
+            }
+        };
+        self.idle_watcher.set(outer);
+        outcome
     }
 }
 

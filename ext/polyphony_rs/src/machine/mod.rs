@@ -27,6 +27,7 @@ pub(crate) mod line;
 mod metrics;
 mod modes;
 pub(crate) mod mutex;
+pub(crate) mod node;
 mod offload;
 mod options;
 mod park;
@@ -38,7 +39,7 @@ mod queue;
 mod registry;
 mod runqueue;
 mod sockets;
-mod spun;
+pub(crate) mod spun;
 pub(crate) mod ssl;
 mod starter;
 mod stat;
@@ -167,6 +168,10 @@ pub(crate) struct Machine {
     resumed: Cell<Option<(VALUE, Resume)>>,
     /// The fiber that a starter is to start, and with what.
     assigned: Cell<Option<(VALUE, VALUE)>>,
+    /// How many fibers on the runqueue are over before they have begun.
+    void_starts: Cell<usize>,
+    /// When garbage was collected because there were no stacks for fibers.
+    collected: Cell<Option<u64>>,
     /// The object that this is in.
     object: Cell<VALUE>,
     /// Who gets a turn when nothing is left to do; nil where nobody waits for that.
@@ -281,10 +286,15 @@ impl Machine {
         self.state.borrow_mut().driver.close();
     }
 
-    /// The machine that spun a fiber, while it runs.
+    /// The machine that runs a fiber, while it runs.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
         let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
-        Some(spun.machine()).filter(|machine| *machine != NIL)
+        // A root outlives its machine, where the thread's scheduler is replaced.
+        let outlived = |machine: &VALUE| {
+            spun.node().kind() == node::Kind::Root
+                && !Self::any(*machine).is_ok_and(|machine| machine.check_usable().is_ok())
+        };
+        Some(spun.machine()).filter(|machine| *machine != NIL && !outlived(machine))
     }
 
     /// Appends an entry to the runqueue, from whichever thread.
@@ -309,8 +319,14 @@ impl Machine {
     }
 
     /// Gives a fiber its first turn.
-    fn schedule_start(&self, fiber: VALUE, value: VALUE) {
+    pub(crate) fn schedule_start(&self, fiber: VALUE, value: VALUE) {
         self.enqueue(Entry { fiber, value, kind: Kind::Start });
+    }
+
+    /// The same, before all others.
+    fn start_first(&self, fiber: VALUE, value: VALUE) {
+        let entry = Entry { fiber, value, kind: Kind::Start };
+        self.state.borrow_mut().queues.schedule_first(entry);
     }
 
     /// Makes a fiber runnable if it is blocked in the scheduler's `block`. From any thread.
@@ -352,6 +368,11 @@ impl Machine {
     /// Whether it belongs to the running thread.
     fn is_of_thread(&self) -> bool {
         self.thread.get() == thread::current()
+    }
+
+    /// The thread that runs its fibers; nil once that has ended.
+    pub(crate) fn thread(&self) -> VALUE {
+        self.thread.get()
     }
 
     /// Its thread ends.

@@ -126,7 +126,9 @@ impl Machine {
             Some((fiber, resume)) if fiber == turn.fiber && is_switch_error(&raise) => {
                 self.resumed.set(None);
                 match raise {
-                    Raise::Exception(error) if turn.start => self.fail_to_start(fiber, error),
+                    Raise::Exception(error) if turn.start => {
+                        self.fail_to_start(fiber, argument, error);
+                    }
                     _ => self.deliver_elsewhere(fiber, resume)?,
                 }
                 Ok(None)
@@ -148,6 +150,7 @@ impl Machine {
             },
             _ => None,
         };
+        super::node::arrived(target);
         if let Some(exception) = raised.filter(|_| fiber::alive(target)) {
             match fiber::raise(target, exception) {
                 // A FiberError: it can't be had at all.
@@ -187,11 +190,11 @@ impl Machine {
             if self.test_mode.get() && self.is_next_scheduled() {
                 self.poll()?;
             }
-            if let Some(turn) = self.pop_turn() {
+            if let Some(turn) = self.pop_valid_turn() {
                 return Ok(turn);
             }
             self.poll()?;
-            if let Some(turn) = self.pop_turn() {
+            if let Some(turn) = self.pop_valid_turn() {
                 return Ok(turn);
             }
             if self.idle_watcher.get() != NIL && !self.has_work() {
@@ -200,6 +203,18 @@ impl Machine {
             if self.wait(me, None)? {
                 return Ok(Turn::of(me, Resume::Op));
             }
+        }
+    }
+
+    /// As [`Machine::pop_turn`], without fibers that were ended before they began.
+    fn pop_valid_turn(&self) -> Option<Turn> {
+        loop {
+            let turn = self.pop_turn()?;
+            let void = self.void_starts.get();
+            if void == 0 || !turn.start || !Spun::of(turn.fiber).is_some_and(Spun::is_done) {
+                return Some(turn);
+            }
+            self.void_starts.set(void - 1);
         }
     }
 
@@ -343,7 +358,9 @@ impl Machine {
                 if turn.fiber == me { Some(turn.resume) } else { self.switch_to(me, turn)? };
             match resume {
                 Some(Resume::Value(scheduled)) => {
-                    super::Interruption::of(scheduled).conclude()?;
+                    if let Some(interruption) = super::Interruption::of(scheduled) {
+                        interruption.conclude()?;
+                    }
                 }
                 Some(Resume::Expired(key)) => {
                     if let Some(interruption) = self.expired(key) {
@@ -367,7 +384,7 @@ impl Machine {
         self.state.borrow().queues.run.front().is_some_and(|entry| !entry.is_op())
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let state = self.state.borrow();
         !state.queues.run.is_empty() || state.driver.is_busy()
     }

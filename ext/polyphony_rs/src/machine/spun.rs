@@ -7,8 +7,10 @@ use polyphony_core::op::OpKey;
 use rb_sys::VALUE;
 
 use super::Machine;
+use super::node::{Mark, Node};
 use super::queue::Queue;
 use crate::errors::{Outcome, Raise};
+use crate::polyphony::tree;
 use crate::ruby::method::guard;
 use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::value::{self, Name, is_exception, kind_of};
@@ -27,14 +29,21 @@ pub(crate) enum Uncaught {
     Report(VALUE),
 }
 
+/// How long to wait, in nanoseconds, before garbage is collected again for stacks.
+const COLLECTION_PAUSE: u64 = 1_000_000_000;
+
 /// Somebody waiting for the end of a fiber.
 struct Listener {
     machine: VALUE,
     key: OpKey,
+    /// An end by an exception is all that it waits for.
+    hasty: bool,
 }
 
 /// The record of a spun fiber, kept by the fiber itself.
 pub(crate) struct Spun {
+    /// The fiber that keeps it.
+    fiber: Cell<VALUE>,
     /// The machine that runs it; nil as long as none does.
     machine: Cell<VALUE>,
     body: Cell<VALUE>,
@@ -45,6 +54,7 @@ pub(crate) struct Spun {
     listeners: RefCell<Vec<Listener>>,
     /// An Array of the `UM::Queue`s that get the fiber at its end; nil where there is none.
     queues: Cell<VALUE>,
+    node: Node,
 }
 
 static TYPE: DataType<Spun> = DataType::new();
@@ -57,6 +67,7 @@ impl Typed for Spun {
     }
 
     fn mark(&self) {
+        typed::mark(self.fiber.get());
         typed::mark(self.machine.get());
         typed::mark(self.body.get());
         typed::mark(self.result.get());
@@ -67,6 +78,7 @@ impl Typed for Spun {
         for listener in self.listeners.borrow().iter() {
             typed::mark(listener.machine);
         }
+        self.node.mark();
     }
 }
 
@@ -77,8 +89,26 @@ static MAILBOX: Name = Name::new(c"@__um_mailbox");
 impl Spun {
     /// The record of a fiber, if it was spun.
     pub(crate) fn of(fiber: VALUE) -> Option<&'static Self> {
+        Self::with_record(fiber).map(|(_, spun)| spun)
+    }
+
+    /// The same with the object that it is in.
+    pub(crate) fn with_record(fiber: VALUE) -> Option<(VALUE, &'static Self)> {
         let record = value::ivar(fiber, RECORD.id());
-        if record == NIL { None } else { typed::get::<Self>(record) }
+        if record == NIL { None } else { typed::get::<Self>(record).map(|spun| (record, spun)) }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) fn fiber(&self) -> VALUE {
+        self.fiber.get()
+    }
+
+    /// What the fiber runs; nil once it has ended, where nobody could start it again.
+    pub(crate) fn body(&self) -> VALUE {
+        self.body.get()
     }
 
     /// The fiber's result once it has ended.
@@ -91,6 +121,10 @@ impl Spun {
         self.outcome().filter(|result| !self.started.get() && is_exception(*result))
     }
 
+    pub(crate) fn result(&self) -> VALUE {
+        self.result.get()
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.done.get()
     }
@@ -99,9 +133,19 @@ impl Spun {
         self.machine.get()
     }
 
-    /// Completes the local op `key` of `machine` when the fiber ends.
+    /// A machine of its own for a fiber that none has spun, or whose machine is gone.
+    pub(crate) fn set_machine(&self, machine: VALUE) {
+        self.machine.set(machine);
+    }
+
+    /// Counts the local op `key` of `machine` down when the fiber ends.
     pub(crate) fn listen(&self, machine: VALUE, key: OpKey) {
-        self.listeners.borrow_mut().push(Listener { machine, key });
+        self.listeners.borrow_mut().push(Listener { machine, key, hasty: false });
+    }
+
+    /// The same; where the fiber fails, the op is over at once.
+    pub(crate) fn listen_for_failure(&self, machine: VALUE, key: OpKey) {
+        self.listeners.borrow_mut().push(Listener { machine, key, hasty: true });
     }
 
     /// Takes [`Spun::listen`] back: a waiter that leaves early leaves nothing behind.
@@ -111,9 +155,26 @@ impl Spun {
     }
 
     fn finish(&self, fiber: VALUE, result: VALUE) {
-        self.body.set(NIL);
+        if !self.node.is_known() {
+            self.body.set(NIL);
+        }
         self.result.set(result);
         self.mark_as_done(fiber);
+    }
+
+    /// Ends a fiber that has not begun. Its turn on the runqueue is void.
+    pub(crate) fn end_unstarted(&self, result: VALUE) -> Outcome<()> {
+        let machine = Machine::any(self.machine())?;
+        machine.state().borrow_mut().fibers.remove(&self.fiber());
+        machine.void_starts.set(machine.void_starts.get() + 1);
+        self.finish(self.fiber(), result);
+        tree::leave(self);
+        Ok(())
+    }
+
+    pub(super) fn fail(&self, fiber: VALUE, exception: VALUE) {
+        self.node.set(Mark::Failed);
+        self.finish(fiber, exception);
     }
 
     /// Whoever waits for the end goes on.
@@ -121,7 +182,11 @@ impl Spun {
         self.done.set(true);
         for listener in self.listeners.take() {
             if let Ok(machine) = Machine::any(listener.machine) {
-                machine.count_down(listener.key);
+                if listener.hasty && self.node.has(Mark::Failed) {
+                    machine.complete_local(listener.key, 0);
+                } else {
+                    machine.count_down(listener.key);
+                }
             }
         }
         let queues = self.queues.replace(NIL);
@@ -140,6 +205,7 @@ impl Spun {
 
 fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
     let spun = Spun {
+        fiber: Cell::new(NIL),
         machine: Cell::new(machine),
         body: Cell::new(body),
         uncaught,
@@ -148,6 +214,7 @@ fn new_record(machine: VALUE, body: VALUE, uncaught: Uncaught) -> VALUE {
         done: Cell::new(false),
         listeners: RefCell::default(),
         queues: Cell::new(NIL),
+        node: Node::new(),
     };
     typed::wrap(CLASS.load(Ordering::Relaxed), spun)
 }
@@ -164,28 +231,39 @@ pub(super) fn adopt(machine: VALUE, fiber: VALUE) -> Outcome<&'static Spun> {
 
 /// The record of any fiber; one that was not spun says itself when it is done.
 fn record(fiber: VALUE) -> Outcome<&'static Spun> {
-    if let Some(spun) = Spun::of(fiber) {
-        return Ok(spun);
+    existing_or_new(fiber).map(|(_, spun)| spun)
+}
+
+/// The same with the object that it is in.
+pub(crate) fn existing_or_new(fiber: VALUE) -> Outcome<(VALUE, &'static Spun)> {
+    match Spun::with_record(fiber) {
+        Some(existing) => Ok(existing),
+        None => keep(fiber, new_record(NIL, NIL, Uncaught::Keep)),
     }
-    let record = new_record(NIL, NIL, Uncaught::Keep);
+}
+
+/// Gives a fiber its record.
+fn keep(fiber: VALUE, record: VALUE) -> Outcome<(VALUE, &'static Spun)> {
     value::set_ivar(fiber, RECORD.id(), record)?;
-    typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))
+    let spun = typed::get::<Spun>(record).ok_or_else(|| Raise::um_error("no record"))?;
+    spun.fiber.set(fiber);
+    Ok((record, spun))
 }
 
 /// Makes a fiber that will run `body`, with its record. It is in the machine's set of fibers
 /// until it ends.
-pub(super) fn create(
+pub(crate) fn create(
     machine_object: VALUE,
     body: VALUE,
     class: VALUE,
     uncaught: Uncaught,
-) -> Outcome {
+) -> Outcome<(VALUE, &'static Spun)> {
     let machine = Machine::of(machine_object)?;
     let record = new_record(machine_object, body, uncaught);
     let fiber = fiber::new_of(class, BODY.load(Ordering::Relaxed))?;
-    value::set_ivar(fiber, RECORD.id(), record)?;
+    let kept = keep(fiber, record)?;
     machine.state().borrow_mut().fibers.insert(fiber);
-    Ok(fiber)
+    Ok(kept)
 }
 
 /// The body of every spun fiber.
@@ -201,7 +279,7 @@ unsafe extern "C" fn start(
         let Some(spun) = Spun::of(me) else { return Ok(NIL) };
         spun.started.set(true);
         let body = spun.body.get();
-        run(me, spun, || fiber::call_proc(body, argument))
+        run(me, spun, || tree::live(spun, body, argument))
     })
 }
 
@@ -219,42 +297,57 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
     let raise = match ended {
         Ok(result) => {
             spun.finish(of, result);
+            tree::leave(spun);
             return Ok(NIL);
         }
         Err(Raise::Jump(state)) => {
             // The thread is dying, or the fiber was killed: on it goes.
             spun.finish(of, NIL);
+            tree::leave(spun);
             return Err(Raise::Jump(state));
         }
         Err(raise) => raise,
     };
     let exception = raise.into_exception().unwrap_or(NIL);
-    if ends_program(exception) {
-        if !fiber::alive(machine.root()) {
-            // Ruby hands it on to the thread's root fiber.
-            spun.finish(of, exception);
-            return Err(Raise::Exception(exception));
-        }
+    let ends_all = ends_program(exception);
+    if ends_all && !fiber::alive(machine.root()) {
+        // Ruby hands it on to the thread's root fiber.
+        spun.fail(of, exception);
+        tree::leave(spun);
+        return Err(Raise::Exception(exception));
+    }
+    if ends_all {
         // Before everybody else, also those who wait for the fiber: one of them may be the root.
         machine.schedule_first(machine.root(), exception);
+        spun.node.set(Mark::Told);
     } else if let Uncaught::Report(scheduler) = spun.uncaught {
         if !crate::errors::is_terminate(exception) {
             crate::scheduler::report(scheduler, of, exception);
         }
     }
-    spun.finish(of, exception);
+    spun.fail(of, exception);
+    tree::leave(spun);
     Ok(NIL)
 }
 
 impl Machine {
     /// A switch to a fiber that had not run yet was not possible: there is no memory, or no mapping
-    /// left, for its stack. The error is how it ends.
-    pub(super) fn fail_to_start(&self, fiber: VALUE, error: VALUE) {
+    /// left, for its stack. Stacks of fibers that are garbage are given back, and it is tried again;
+    /// where that was done just now, the error is how it ends.
+    pub(super) fn fail_to_start(&self, fiber: VALUE, argument: VALUE, error: VALUE) {
         let spun = Spun::of(fiber).filter(|spun| !spun.started.get() && !spun.is_done());
-        if let Some(spun) = spun.filter(|_| fiber::alive(fiber)) {
+        let Some(spun) = spun.filter(|_| fiber::alive(fiber)) else { return };
+        let now = crate::clock::now();
+        if self.collected.get().is_some_and(|at| now < at + COLLECTION_PAUSE) {
             self.state().borrow_mut().fibers.remove(&fiber);
-            spun.finish(fiber, error);
+            spun.fail(fiber, error);
+            tree::leave(spun);
+            return;
         }
+        // SAFETY: needs the GVL only; no borrow of the state is alive.
+        unsafe { rb_sys::rb_gc() };
+        self.collected.set(Some(crate::clock::now()));
+        self.start_first(fiber, argument);
     }
 }
 

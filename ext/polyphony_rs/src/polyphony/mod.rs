@@ -19,6 +19,7 @@ mod queue;
 mod splice;
 mod tee;
 mod transfer;
+pub(crate) mod tree;
 
 use rb_sys::VALUE;
 
@@ -59,4 +60,5 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     limit::init(polyphony);
     mutex::init(polyphony);
     queue::init(polyphony);
+    tree::init(polyphony);
 }

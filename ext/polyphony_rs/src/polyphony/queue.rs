@@ -134,7 +134,7 @@ impl Queue {
                 self.takers.be_ready(standing);
             }
             if let Some(flushed) = self.stay(&self.takers, standing)? {
-                return Interruption::of(flushed).conclude();
+                return Interruption::of(flushed).map_or(Ok(NIL), Interruption::conclude);
             }
             if self.len() > 0 {
                 return Ok(self.take());

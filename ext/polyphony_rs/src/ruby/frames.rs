@@ -1,5 +1,6 @@
 //! Who called.
 
+use std::os::raw::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::VALUE;
@@ -33,4 +34,18 @@ pub(crate) fn called_by_read_nonblock() -> bool {
         let count = usize::try_from(count).unwrap_or(0).min(DEPTH);
         frames[..count].iter().any(|frame| rb_sys::rb_profile_frame_method_name(*frame) == name)
     }
+}
+
+/// The frame that called the running native method, and its line. Nothing is allocated.
+pub(crate) fn caller() -> (VALUE, c_int) {
+    let (mut frame, mut line) = (NIL, 0);
+    // SAFETY: one frame is asked for, behind the method's own, and there is room for one.
+    let count = unsafe { rb_sys::rb_profile_frames(1, 1, &raw mut frame, &raw mut line) };
+    if count == 1 { (frame, line) } else { (NIL, 0) }
+}
+
+/// Path and label of a frame: Strings, or nil.
+pub(crate) fn describe(frame: VALUE) -> (VALUE, VALUE) {
+    // SAFETY: it came from `rb_profile_frames`, and is kept.
+    unsafe { (rb_sys::rb_profile_frame_path(frame), rb_sys::rb_profile_frame_full_label(frame)) }
 }

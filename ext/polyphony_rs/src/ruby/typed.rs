@@ -125,8 +125,12 @@ impl Class {
     /// The same for a class of exceptions.
     pub(crate) fn define_error_under(&self, outer: VALUE, name: &CStr) {
         // SAFETY: the class is a constant of the VM.
-        let class = define_subclass_under(outer, name, unsafe { rb_sys::rb_eStandardError });
-        self.0.store(class, Ordering::Relaxed);
+        self.define_subclass_under(outer, name, unsafe { rb_sys::rb_eStandardError });
+    }
+
+    /// The same with a superclass of one's own.
+    pub(crate) fn define_subclass_under(&self, outer: VALUE, name: &CStr, superclass: VALUE) {
+        self.0.store(define_subclass_under(outer, name, superclass), Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> VALUE {

@@ -36,7 +36,9 @@ fn block_until(machine: &Machine, deadline: Option<u64>) -> Outcome<bool> {
             }
             Ok(Resume::Return) => {}
             Ok(Resume::Value(scheduled)) => {
-                break Interruption::of(scheduled).conclude().map(|_| true);
+                if let Some(interruption) = Interruption::of(scheduled) {
+                    break interruption.conclude().map(|_| true);
+                }
             }
             Ok(Resume::Expired(timeout)) => {
                 if let Some(interruption) = machine.expired(timeout) {

@@ -1,0 +1,82 @@
+# frozen_string_literal: true
+
+module Polyphony
+  # What few fibers need at their end. Called natively, in the fiber that ends.
+  module Ending
+    # A connection that its client has cut is the end of that connection, not of the program:
+    # such an error stops at the main fiber, which is told on stderr.
+    DISCONNECTS = [Errno::ECONNRESET, Errno::EPIPE, Errno::ECONNABORTED].freeze
+
+    # Scheduled by a fiber into itself, behind what others have scheduled before.
+    LAST = Object.new.freeze
+    private_constant :LAST
+
+    class << self
+      # Ends a fiber's children, eldest first, and waits until all of them have ended. A child that
+      # was asked to end before is not disturbed in its `ensure` blocks.
+      # @return [Exception, nil] the last failure that came up meanwhile; or else that it is to begin
+      #   anew
+      def of_children(fiber)
+        failure = anew = nil
+        begin
+          failure = end_all(fiber) || failure while fiber.__children__?
+          take_in_the_rest(fiber) if fiber.__marked__?(:heard)
+        rescue MoveOn, Terminate
+          retry
+        rescue Restart => e
+          anew = e
+          retry
+        rescue SignalException => e
+          # A second ctrl-C is for those whose end takes too long.
+          raise if fiber.main?
+
+          failure = e
+          retry
+        rescue Exception => e # rubocop:disable Lint/RescueException
+          failure = e
+          retry
+        end
+        failure || anew
+      end
+
+      # The same for the fiber that a thread began with, at the thread's end.
+      # @raise [Exception] the last one that came up meanwhile
+      def of_root(fiber)
+        failure = of_children(fiber)
+        raise failure if failure
+      end
+
+      # Tells the monitors of a fiber what it has ended with.
+      # @return [void]
+      def tell(fiber, monitors, result)
+        monitors.each { |monitor| monitor.monitor_mailbox << [fiber, result] }
+      end
+
+      # Whether what has ended a fiber is no matter of its parent's, a thread's root.
+      def settled?(fiber, error)
+        return false unless DISCONNECTS.any? { |error_class| error.is_a?(error_class) }
+
+        report(fiber, error) if Thread.current.report_on_exception
+        true
+      end
+
+      private
+
+      def report(fiber, error) = warn("#{fiber.inspect}: connection lost: #{error.message}")
+
+      def end_all(fiber)
+        graceful = fiber.graceful_shutdown?
+        fiber.children.each { |child| child.terminate(graceful:) unless child.__marked__?(:asked) }
+        fiber.__wait_for_children__
+      end
+
+      # An error of a child that was not awaited may still be on its way. Nobody is left who could
+      # send another one.
+      def take_in_the_rest(fiber)
+        fiber.__schedule__(LAST, false)
+        nil until Polyphony.machine.yield.equal?(LAST)
+        fiber.__mark__(:heard, false)
+      end
+    end
+  end
+end
