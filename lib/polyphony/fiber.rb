@@ -19,6 +19,14 @@ class Fiber
   # @return [Object] its value
   # @raise [Exception] what ended it
   def await = Fiber.await(self).first
+
+  # Starts a fiber as a child of this one. See {Kernel#spin}.
+  # @return [Fiber]
+  def spin(tag = nil, &) = Polyphony::Node.spin(tag, self, &)
+
+  # Asks the fiber to end.
+  # @return [void]
+  def terminate = Polyphony::Node.of(self).terminate
 end
 
 module Polyphony

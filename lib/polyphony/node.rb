@@ -27,10 +27,10 @@ module Polyphony
       fiber.instance_variable_get(:@__polyphony_node) || new(nil, nil).attach(fiber)
     end
 
-    # Starts a fiber as a child of the running one.
+    # Starts a fiber as a child of another one.
     # @return [Fiber] runnable, and not run before the caller waits
-    def self.spin(tag, &block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
-      node = new(of(Fiber.current), tag)
+    def self.spin(tag, parent = Fiber.current, &block) # rubocop:disable Naming/BlockForwarding -- not in a block, on 3.3.0
+      node = new(of(parent), tag)
       # An interrupt may come up in `spin` itself: a fiber that nobody knows does nothing.
       fiber = Polyphony.machine.spin do |value|
         node.run(value, &block) if node.fiber # rubocop:disable Naming/BlockForwarding

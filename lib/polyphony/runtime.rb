@@ -28,7 +28,7 @@ module Polyphony
     def start
       @root_fiber = Fiber.current
       install_scheduler unless Fiber.scheduler
-      RootFiber.install unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
+      [RootFiber, Trap].each(&:install) unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
     end
 
     private

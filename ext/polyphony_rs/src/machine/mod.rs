@@ -281,10 +281,11 @@ impl Machine {
         self.state.borrow_mut().driver.close();
     }
 
-    /// The machine that spun a fiber, while it runs.
+    /// The machine that spun a fiber, while it runs. None in a child that the fiber has forked.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
         let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
-        Some(spun.machine()).filter(|machine| *machine != NIL)
+        let is_here = |machine: &VALUE| Self::any(*machine).is_ok_and(Self::survives_fork);
+        Some(spun.machine()).filter(is_here)
     }
 
     /// Appends an entry to the runqueue, from whichever thread.

@@ -181,10 +181,21 @@ pub(super) fn create(
     uncaught: Uncaught,
 ) -> Outcome {
     let machine = Machine::of(machine_object)?;
+    let fiber = prepare(machine_object, body, class, uncaught)?;
+    machine.state().borrow_mut().fibers.insert(fiber);
+    Ok(fiber)
+}
+
+/// The same, to be started later. Until then it is in no set.
+pub(super) fn prepare(
+    machine_object: VALUE,
+    body: VALUE,
+    class: VALUE,
+    uncaught: Uncaught,
+) -> Outcome {
     let record = new_record(machine_object, body, uncaught);
     let fiber = fiber::new_of(class, BODY.load(Ordering::Relaxed))?;
     value::set_ivar(fiber, RECORD.id(), record)?;
-    machine.state().borrow_mut().fibers.insert(fiber);
     Ok(fiber)
 }
 

@@ -8,6 +8,7 @@ mod copy;
 mod ends;
 mod flight;
 mod host;
+mod lines;
 mod meter;
 mod moves;
 mod proxy;
@@ -50,5 +51,6 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
+    lines::init(polyphony);
     compression::init(io);
 }
