@@ -267,6 +267,66 @@ RSpec.describe "the examples" do
       end
     end,
 
+    "chat_server.rb" => lambda do
+      serve("chat_server.rb", 0) do |port, program|
+        ada, grace, other = Array.new(3) { TCPSocket.new("127.0.0.1", port) }
+        ada.puts "Ada"
+        ada.puts "is anybody here?"
+        grace.puts "Grace"
+        expect(ada.gets).to eq("Grace has come\n"), program.report
+        other.puts "Ada"
+        expect(other.read).to eq(""), program.report
+        200.times { |number| ada.puts "line #{number}" }
+        expect(Array.new(200) { grace.gets }).to eq(Array.new(200) { |number| "Ada: line #{number}\n" })
+        grace.close
+        expect(ada.gets).to eq("Grace has left\n"), program.report
+        [ada, other].each(&:close)
+        expect(program.stderr).to eq("Ada: Ada is taken\n")
+      end
+    end,
+
+    "crawler.rb" => lambda do
+      # A page links to what stands behind its slash; /b never answers.
+      answer = lambda do |client|
+        path = client.gets.to_s.split[1]
+        links = { "/" => %w[a b c], "/a" => %w[c d /], "/c" => %w[http://127.0.0.1:1/ none] }.fetch(path, [])
+        client.read if path == "/b"
+        body = links.map { |link| %(<a href="#{link}">) }.join
+        status = path == "/none" ? 404 : 200
+        client.write("HTTP/1.1 #{status} -\r\nContent-Length: #{body.size}\r\n\r\n#{body}")
+      end
+      with_server(answer) do |port|
+        outcome = ruby_program(source_of("crawler.rb"), "http://127.0.0.1:#{port}/", "0.5")
+        expect(outcome.stdout).to eq(<<~TEXT), outcome.to_s
+          time is up
+          /: 200
+          /a: 200
+          /b: not finished
+          /c: 200
+          /d: 200
+          /none: 404
+          6 pages
+        TEXT
+        outcome = ruby_program(source_of("crawler.rb"), "http://127.0.0.1:#{port}/a", "60", timeout: 20)
+        expect(outcome.stdout).to include("/b: Net::ReadTimeout\n", "6 pages\n"), outcome.to_s
+        expect(outcome.stdout).not_to include("time is up")
+      end
+    end,
+
+    "preforked.rb" => lambda do
+      pid_of = ->(port) { answer_of(port, "hello\n")[/\Aprocess (\d+)\nhello\n\z/, 1].to_i }
+      serve("preforked.rb", 0, 3) do |port, program|
+        pids = Array.new(30) { pid_of[port] }.uniq
+        Process.kill(:KILL, pids.first)
+        sleep 0.01 until program.stderr.include?("another one takes its place")
+        later = Array.new(30) { pid_of[port] }.uniq
+        expect(later).not_to include(pids.first)
+        program.kill(:INT)
+        expect(program.wait(10)).to be_success, program.report
+        expect((pids + later).uniq.select { |pid| File.exist?("/proc/#{pid}") }).to eq([])
+      end
+    end,
+
     "concurrent_http.rb" => lambda do
       outcome = ruby_program(source_of("concurrent_http.rb"), timeout: 20)
       expect(outcome).to be_success, outcome.to_s

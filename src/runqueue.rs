@@ -71,6 +71,12 @@ impl<E> Runqueue<E> {
         self.entries.is_empty()
     }
 
+    /// Takes out the last entry that is the one.
+    pub fn take_last(&mut self, is_it: impl Fn(&E) -> bool) -> Option<E> {
+        let index = self.entries.iter().rposition(is_it)?;
+        self.entries.remove(index)
+    }
+
     /// All entries, in order.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
         self.entries.iter()
@@ -91,6 +97,15 @@ mod tests {
             [queue.pop(), queue.pop(), queue.pop(), queue.pop()],
             [Some(0), Some(1), Some(2), None]
         );
+    }
+
+    #[test]
+    fn the_last_of_the_entries_that_fit_is_taken_out() {
+        let mut queue = Runqueue::default();
+        [1, 2, 3, 4].into_iter().for_each(|i| queue.push(i));
+        assert_eq!(queue.take_last(|i| i % 2 == 1), Some(3));
+        assert_eq!(queue.take_last(|i| *i == 3), None);
+        assert_eq!(queue.iter().copied().collect::<Vec<_>>(), [1, 2, 4]);
     }
 
     #[test]

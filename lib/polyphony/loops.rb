@@ -82,10 +82,11 @@ module Polyphony
     end
   end
 
-  # Gives an SSLSocket its loops once it is defined. openssl takes 6 MB and 30 ms: it is left to the
-  # programs that need it.
+  # Gives SSLSocket and SSLServer their loops once they are defined. openssl takes 6 MB and 30 ms:
+  # it is left to the programs that need it.
   module AwaitsOpenSSL
-    PARENTS = { OpenSSL: "Object", SSL: "OpenSSL", SSLSocket: "OpenSSL::SSL" }.freeze
+    PARENTS = { OpenSSL: "Object", SSL: "OpenSSL",
+                SSLSocket: "OpenSSL::SSL", SSLServer: "OpenSSL::SSL" }.freeze
     private_constant :PARENTS
 
     private
@@ -95,7 +96,11 @@ module Polyphony
       return unless PARENTS.key?(name) && PARENTS[name] == self.name && !autoload?(name)
 
       added = const_get(name, false)
-      name == :SSLSocket ? added.include(PartialLoops) : added.extend(AwaitsOpenSSL)
+      case name
+      when :SSLSocket then added.include(PartialLoops)
+      when :SSLServer then added.include(TLSAcceptLoop)
+      else added.extend(AwaitsOpenSSL)
+      end
     end
   end
 

@@ -7,8 +7,9 @@ module Polyphony
   # waits would hold up every fiber. Here such calls are carried out by a helper fiber, while the
   # root fiber waits in the machine.
   #
-  # Only methods that take no block, own nothing per fiber and set no frame-local variable are
-  # among them. To leave it out: `POLYPHONY_ROOT_FIBER=0` in the environment.
+  # Only methods that take no block and own nothing per fiber are among them. `gets` and `readline`
+  # set the caller's `$_`, so they have native wrappers ({Lines}). To leave it out:
+  # `POLYPHONY_ROOT_FIBER=0` in the environment.
   module RootFiber
     # Instance methods by class.
     INSTANCE_METHODS = {
@@ -28,8 +29,25 @@ module Polyphony
     SINGLETON_METHODS = {
       IO => %i[select],
       Kernel => %i[system `],
-      Process => %i[wait wait2 waitpid waitpid2 waitall]
+      Process => %i[wait wait2 waitpid waitpid2 waitall],
+      Process::Status => %i[wait]
     }.freeze
+
+    # `gets` and `readline` by the class that has them; those of Kernel call the ones of ARGF.
+    LINES = [IO, ARGF.class].to_h do |owner|
+      [owner, %i[gets readline].to_h { |name| [name, owner.instance_method(name)] }]
+    end
+
+    # `close` of what `IO.popen` has given waits for the child.
+    module ClosesChild
+      # See `IO#close`.
+      # @return [nil]
+      def close
+        return super unless RootFiber.applies? && !closed? && pid
+
+        RootFiber.run { super }
+      end
+    end
 
     # To take from a queue that isn't empty is no wait. That is found out first: who asks is
     # looked at only where there is nothing.
@@ -92,6 +110,15 @@ module Polyphony
       [nil, e]
     end
 
+    # What {Lines} calls in a root fiber.
+    # @param arguments [Array] of `gets` or `readline`
+    # @return [String, nil]
+    def line(io, name, arguments)
+      method = LINES.fetch(io.is_a?(IO) ? IO : ARGF.class).fetch(name)
+      keywords = arguments.last.is_a?(Hash) ? arguments.pop : {}
+      run { method.bind_call(io, *arguments, **keywords) }
+    end
+
     def finish(machine, helper)
       machine.schedule(helper, Terminate.new)
       machine.await(helper) until helper.done?
@@ -105,6 +132,8 @@ module Polyphony
       SINGLETON_METHODS.each do |owner, names|
         owner.singleton_class.prepend(wrapper(owner.singleton_class, names))
       end
+      LINES.each_key { |owner| owner.prepend(Lines) }
+      IO.prepend(ClosesChild)
       [Thread::Queue, Thread::SizedQueue].each { |owner| owner.prepend(Taking) }
     end
 

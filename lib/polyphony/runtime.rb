@@ -26,7 +26,7 @@ module Polyphony
     def start
       @root_fiber = Fiber.current
       enter_thread
-      RootFiber.install unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
+      [RootFiber, Trap].each(&:install) unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
     end
 
     # The running thread's fibers end with it from now on. Called natively by the first `spin` of a
@@ -40,6 +40,7 @@ module Polyphony
         scheduler.extend(EndsFibers)
         EndsFibers.extended(scheduler)
       end
+      Thread.current.instance_variable_set(:@__polyphony_main_fiber, main_fiber)
       nil
     end
   end

@@ -51,6 +51,12 @@ RSpec.describe "the root fiber under Polyphony" do
       "IO#sysread" => ["reader.sysread(100)", '"line\n"'],
       "IO#wait" => ["reader.wait(5).equal?(reader)", "true"],
       "IO#wait_readable" => ["reader.wait_readable(5).equal?(reader)", "true"],
+      "IO#gets" => ["[reader.gets, $_]", '["line\n", "line\n"]'],
+      "IO#gets with arguments" => ['reader.gets("i", 9, chomp: true)', '"l"'],
+      "IO#readline" => ["[reader.readline(chomp: true), $_]", '["line", "line"]'],
+      "Kernel#gets" => ["$stdin.reopen(reader); [gets, $_, $.]", '["line\n", "line\n", 1]'],
+      "Kernel#readline" => ["$stdin.reopen(reader); [readline(chomp: true), $_]", '["line", "line"]'],
+      "ARGF.gets" => ["$stdin.reopen(reader); [ARGF.gets, $_]", '["line\n", "line\n"]'],
       "IO.select" => ["IO.select([reader], nil, nil, 5)&.first == [reader]", "true"]
     }.each do |name, (call, expected)|
       it name do
@@ -153,6 +159,16 @@ RSpec.describe "the root fiber under Polyphony" do
         expect(last).to eq("2")
       end
       expect(result_of("spawn('sleep 0.1')\np progress { Process.waitall }.size")).to eq("1")
+    end
+
+    it "IO#close of a command" do
+      program = 'p [progress { IO.popen("sleep 0.1; exit 3").close }, $?.exitstatus]'
+      expect(result_of(program)).to eq("[nil, 3]")
+    end
+
+    it "Process::Status.wait" do
+      program = 'p progress { Process::Status.wait(spawn("sleep 0.1; exit 3")) }.exitstatus'
+      expect(result_of(program)).to eq("3")
     end
 
     it "Thread#join and Thread#value" do
@@ -277,6 +293,52 @@ RSpec.describe "the root fiber under Polyphony" do
     end
   end
 
+  describe "gets and readline" do
+    it "set $_ of the method that calls them" do
+      expect(result_of(<<~'RUBY')).to eq('["outer", "one\n", "two\n", nil, nil]')
+        reader, writer = IO.pipe
+        writer << "one\ntwo\n"
+        writer.close
+        $_ = "outer"
+        def one(reader) = [reader.gets, $_].last
+        def two(reader) = [reader.readline, $_].last
+        def none(reader) = [reader.gets, $_].last
+        def raised(reader) = [($_ = "before"), (reader.readline rescue nil), $_].last
+        p [$_, one(reader), two(reader), none(reader), raised(reader)].tap { |all| all[0] = $_ }
+      RUBY
+    end
+
+    it "are core's in spun fibers and in other threads" do
+      text = <<~'RUBY'
+        reader, writer = IO.pipe
+        writer << "a\nb\nc\nd\n"
+        lines = -> { [reader.gets, $_, reader.readline(chomp: true), $_] }
+        p [Polyphony ? spin { lines.call }.await : lines.call, Thread.new { lines.call }.value]
+      RUBY
+      expect(result_of(text)).to eq(ruby_program("Polyphony = nil\n#{text}").stdout.chomp)
+    end
+
+    it "refuse what core refuses" do
+      text = <<~'RUBY'
+        reader, writer = IO.pipe
+        writer << "line\n"
+        calls = [-> { reader.gets(1, 2, 3) }, -> { reader.gets(Object.new) }, -> { reader.gets(none: 1) },
+                 -> { writer.gets }, -> { IO.pipe.first.tap(&:close).gets }, -> { reader.readline(nil, 1, 2) }]
+        p calls.map { |call| call.call rescue "#{$!.class} #{$!.message}" }
+      RUBY
+      expect(result_of(text)).to eq(ruby_program(text).stdout.chomp)
+    end
+
+    it "of a class that has its own are its own" do
+      expect(result_of(<<~'RUBY')).to eq('"mine: line\n"')
+        reader, writer = IO.pipe
+        def reader.gets(...) = "mine: #{super}"
+        writer << "line\n"
+        p reader.gets
+      RUBY
+    end
+  end
+
   describe "throw and break" do
     it "may leave the block of a method that is wrapped inside" do
       expect(result_of("p catch(:done) { loop { sleep 0.001; throw :done, 7 } }")).to eq("7")
@@ -395,15 +457,6 @@ RSpec.describe "the root fiber under Polyphony" do
   end
 
   describe "leaves alone" do
-    it "gets, which sets the caller's $_" do
-      expect(result_of(<<~RUBY)).to eq('["line\n", "line\n"]')
-        reader, writer = IO.pipe
-        writer << "line\n"
-        line = reader.gets
-        p [line, $_]
-      RUBY
-    end
-
     it "Mutex, whose owner is the caller" do
       expect(result_of(<<~RUBY)).to eq("[true, false]")
         mutex = Mutex.new

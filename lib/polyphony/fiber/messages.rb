@@ -16,6 +16,14 @@ end
 class Fiber
   # @return [Polyphony::Mailbox] the messages that it has got
   def mailbox
-    @__um_mailbox ||= Polyphony::Mailbox.new # rubocop:disable Naming/MemoizedInstanceVariableName -- known natively
+    @__um_mailbox ||= new_mailbox # rubocop:disable Naming/MemoizedInstanceVariableName -- known natively
+  end
+
+  private
+
+  # That of a thread's main fiber is the thread's.
+  def new_mailbox
+    Polyphony.main_fiber if equal?(Fiber.current) && Fiber.blocking? # it is known from now on
+    main? ? Polyphony::ThreadMailboxes.of(thread) : Polyphony::Mailbox.new
   end
 end

@@ -22,7 +22,7 @@ impl Machine {
     pub(crate) fn spin_now(this: VALUE, body: VALUE, scheduler: VALUE) -> Outcome {
         let machine = Self::of(this)?;
         let (_, spun) = spun::create(this, body, fiber::class(), Uncaught::Report(scheduler))?;
-        machine.start_now(spun.fiber())?;
+        machine.start_now(spun.fiber(), NIL)?;
         Ok(spun.fiber())
     }
 
@@ -80,6 +80,33 @@ fn spin(this: VALUE, args: Args) -> Outcome {
         _ => return Err(Raise::type_error("class must be Fiber or a subclass of it")),
     };
     Machine::spin(this, body, args.get(0), class)
+}
+
+/// `prepare { … }`: a fiber that is not runnable, for `start`.
+fn prepare(this: VALUE) -> Outcome {
+    Machine::of(this)?;
+    let (_, spun) = spun::prepare(this, value::block()?, fiber::class(), Uncaught::Keep)?;
+    Ok(spun.fiber())
+}
+
+/// Runs a fiber that was prepared, or spun and has not had its first turn yet, at once, up to its
+/// first wait.
+fn start(this: VALUE, fresh: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    check_fiber(fresh)?;
+    let argument = argument_of_start(machine, this, fresh).ok_or_else(|| {
+        Raise::um_error("this fiber is none of this machine, or is started already")
+    })?;
+    machine.start_now(fresh, argument)?;
+    Ok(this)
+}
+
+/// What a fiber that was not started yet begins with.
+fn argument_of_start(machine: &Machine, object: VALUE, fresh: VALUE) -> Option<VALUE> {
+    spun::Spun::of(fresh).filter(|spun| spun.machine() == object && !spun.is_done())?;
+    let state = &mut *machine.state().borrow_mut();
+    let was_prepared = state.fibers.insert(fresh);
+    if was_prepared { Some(NIL) } else { state.queues.take_start(fresh) }
 }
 
 /// Runs the block in the running fiber as the body of `fiber` (for schedulers of one's own).
@@ -182,6 +209,8 @@ fn fiber_set(this: VALUE) -> Outcome {
 
 pub(super) fn init(class: VALUE) {
     define(class, c"spin", method!(spin, -1));
+    define(class, c"prepare", method!(prepare, 0));
+    define(class, c"start", method!(start, 1));
     define(class, c"run", method!(run, 1));
     define(class, c"schedule", method!(schedule, 2));
     define(class, c"snooze", method!(snooze, 0));

@@ -286,15 +286,16 @@ impl Machine {
         self.state.borrow_mut().driver.close();
     }
 
-    /// The machine that runs a fiber, while it runs.
+    /// The machine that runs a fiber, while it runs. None in a child that the fiber has forked.
     pub(crate) fn of_fiber(fiber: VALUE) -> Option<VALUE> {
         let spun = spun::Spun::of(fiber).filter(|spun| !spun.is_done())?;
-        // A root outlives its machine, where the thread's scheduler is replaced.
-        let outlived = |machine: &VALUE| {
-            spun.node().kind() == node::Kind::Root
-                && !Self::any(*machine).is_ok_and(|machine| machine.check_usable().is_ok())
+        let runs = |machine: &VALUE| match Self::any(*machine) {
+            // A root outlives its machine, where the thread's scheduler is replaced.
+            Ok(machine) if spun.node().kind() == node::Kind::Root => machine.check_usable().is_ok(),
+            Ok(machine) => machine.survives_fork(),
+            Err(_) => false,
         };
-        Some(spun.machine()).filter(|machine| *machine != NIL && !outlived(machine))
+        Some(spun.machine()).filter(runs)
     }
 
     /// Appends an entry to the runqueue, from whichever thread.

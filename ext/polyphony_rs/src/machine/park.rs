@@ -70,16 +70,25 @@ impl Machine {
         if self.is_hosted() {
             return self.park_in_host(me);
         }
+        self.park_in_handler();
+        let outer = self.take_turn(me);
+        let resume = self.park_until_turn(me);
+        self.give_turn_back(me, outer);
+        resume
+    }
+
+    /// A handler of signals lets others run: what it interrupted has to look at its ops again.
+    fn park_in_handler(&self) {
         if self.handling.get() == Handling::Yes {
             self.handling.set(Handling::Parked);
         }
-        // In a handler of signals that runs on the way into a turn: the turn is still to come.
-        let outer = self.take_turn(me);
-        let resume = self.park_until_turn(me);
+    }
+
+    /// In a handler of signals that runs on the way into a turn, that turn is still to come.
+    fn give_turn_back(&self, me: VALUE, outer: Option<Resume>) {
         if let Some(outer) = outer {
             self.resumed.set(Some((me, outer)));
         }
-        resume
     }
 
     fn park_until_turn(&self, me: VALUE) -> Outcome<Resume> {
@@ -316,11 +325,19 @@ impl Machine {
 
     /// Runs `body` in `fiber` (fresh, not started) up to its first park, and comes back before
     /// anybody else gets a turn. An error where it can't be started.
-    pub(crate) fn start_now(&self, fiber: VALUE) -> Outcome<()> {
+    pub(crate) fn start_now(&self, fiber: VALUE, argument: VALUE) -> Outcome<()> {
         let me = fiber::current();
+        self.park_in_handler();
+        let outer = self.take_turn(me);
+        let outcome = self.start_and_come_back(me, fiber, argument);
+        self.give_turn_back(me, outer);
+        outcome
+    }
+
+    fn start_and_come_back(&self, me: VALUE, fiber: VALUE, argument: VALUE) -> Outcome<()> {
         let back = Entry { fiber: me, value: NIL, kind: Kind::Return };
         self.state.borrow_mut().queues.schedule_first(back);
-        let mut turn = Some(Turn { fiber, resume: Resume::Value(NIL), start: true });
+        let mut turn = Some(Turn { fiber, resume: Resume::Value(argument), start: true });
         loop {
             let next = match turn.take() {
                 Some(turn) => turn,

@@ -65,6 +65,14 @@ impl Queues {
         self.run.push_front(entry);
     }
 
+    /// Takes out the first turn of a fiber that has not come yet: what it starts with.
+    pub(super) fn take_start(&mut self, fiber: VALUE) -> Option<VALUE> {
+        let is_start = |entry: &Entry| entry.fiber == fiber && matches!(entry.kind, Kind::Start);
+        let entry = self.run.take_last(is_start)?;
+        self.scheduled -= 1;
+        Some(entry.value)
+    }
+
     /// The next entry, within the budget.
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.run.pop()?;

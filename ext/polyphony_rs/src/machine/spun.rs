@@ -259,11 +259,21 @@ pub(crate) fn create(
     uncaught: Uncaught,
 ) -> Outcome<(VALUE, &'static Spun)> {
     let machine = Machine::of(machine_object)?;
+    let kept = prepare(machine_object, body, class, uncaught)?;
+    machine.state().borrow_mut().fibers.insert(kept.1.fiber());
+    Ok(kept)
+}
+
+/// The same, to be started later. Until then it is in no set.
+pub(super) fn prepare(
+    machine_object: VALUE,
+    body: VALUE,
+    class: VALUE,
+    uncaught: Uncaught,
+) -> Outcome<(VALUE, &'static Spun)> {
     let record = new_record(machine_object, body, uncaught);
     let fiber = fiber::new_of(class, BODY.load(Ordering::Relaxed))?;
-    let kept = keep(fiber, record)?;
-    machine.state().borrow_mut().fibers.insert(fiber);
-    Ok(kept)
+    keep(fiber, record)
 }
 
 /// The body of every spun fiber.

@@ -10,6 +10,7 @@ mod event;
 mod flight;
 mod host;
 pub(crate) mod limit;
+mod lines;
 mod meter;
 mod moves;
 mod mutex;
@@ -55,6 +56,7 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
+    lines::init(polyphony);
     compression::init(io);
     event::init(polyphony);
     limit::init(polyphony);

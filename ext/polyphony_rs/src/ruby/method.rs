@@ -91,6 +91,14 @@ pub(crate) fn has_keywords() -> bool {
     unsafe { rb_sys::rb_keyword_given_p() != 0 }
 }
 
+/// What the running method overrides, called with the same arguments, keywords and block.
+pub(crate) fn call_super(args: Args) -> Outcome {
+    let (count, args) = (c_int::try_from(args.0.len()).unwrap_or(0), args.0.as_ptr());
+    let keywords = c_int::from(has_keywords());
+    // SAFETY: under protect, inside a method; the arguments live in the caller's frame.
+    super::protect(|| unsafe { rb_sys::rb_call_super_kw(count, args, keywords) })
+}
+
 /// A method as the C API takes it.
 #[derive(Clone, Copy)]
 pub(crate) struct Method {

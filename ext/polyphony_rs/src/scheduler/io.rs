@@ -331,8 +331,14 @@ fn io_pread(this: VALUE, args: Args) -> Outcome {
     pread(machine(this)?, &Request::parse(args, &POSITIONED)?)
 }
 
+/// On standard output and error all of it is written, as a call that blocks would: core comes back
+/// for a rest, and another fiber's line could get in between.
 fn io_write(this: VALUE, args: Args) -> Outcome {
-    write(machine(this)?, &Request::parse(args, &AT_POSITION)?)
+    let mut request = Request::parse(args, &AT_POSITION)?;
+    if request.fd <= libc::STDERR_FILENO {
+        request.minimum = usize::MAX;
+    }
+    write(machine(this)?, &request)
 }
 
 /// Ruby 3.3 and 3.4 call this hook from within `IO#pwrite`'s blocking region, without the GVL:

@@ -119,6 +119,16 @@ pub(crate) fn is_foreign() -> Outcome<bool> {
     Ok(scheduler != NIL && !typed::is::<Scheduler>(scheduler))
 }
 
+/// Whether Ruby asks no scheduler for the running fiber, although its thread has one of ours: it
+/// is blocking, as a thread's root fiber is.
+pub(crate) fn is_overlooked() -> Outcome<bool> {
+    // SAFETY: needs the GVL only.
+    if unsafe { rb_sys::rb_fiber_scheduler_current() } != NIL {
+        return Ok(false);
+    }
+    Ok(typed::is::<Scheduler>(current()?))
+}
+
 /// The running thread's scheduler, nil where it has none.
 fn current() -> Outcome {
     // SAFETY: under protect.

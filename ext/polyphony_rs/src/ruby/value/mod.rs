@@ -339,11 +339,21 @@ pub(crate) fn is_defined(constant: &CStr) -> bool {
 
 /// A class of the standard library by its path, once that library is loaded.
 pub(crate) fn class_of_library(library: &CStr, path: &CStr) -> Outcome {
-    // SAFETY: under protect: raises where there is no such library, or no such class.
-    protect(|| unsafe {
-        rb_sys::rb_require(library.as_ptr());
-        rb_sys::rb_path2class(path.as_ptr())
-    })
+    // SAFETY: under protect: raises where there is no such library.
+    protect(|| unsafe { rb_sys::rb_require(library.as_ptr()) })?;
+    class_at(path)
+}
+
+/// A class or module by its path.
+pub(crate) fn class_at(path: &CStr) -> Outcome {
+    // SAFETY: under protect: raises where there is none.
+    protect(|| unsafe { rb_sys::rb_path2class(path.as_ptr()) })
+}
+
+/// A new module inside another; during initialisation only.
+pub(crate) fn define_module(under: VALUE, name: &CStr) -> VALUE {
+    // SAFETY: `under` is a module, and the name begins with a capital letter.
+    unsafe { rb_sys::rb_define_module_under(under, name.as_ptr()) }
 }
 
 /// `Time.at(seconds)`
