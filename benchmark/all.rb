@@ -6,8 +6,8 @@
 require_relative "support"
 
 names = %w[
-  pipes socketpairs echo mutex_files sleeps small uncontended peek spin_await spin_waves lines redis idle waiting
-  http transfers beside loops compression
+  pipes socketpairs echo mutex_files sleeps small uncontended peek spin_await spin_waves lines redis idle
+  waiting http transfers beside loops compression
 ]
 failed = names.reject do |name|
   puts "", "== #{name} ".ljust(100, "=")

@@ -138,7 +138,7 @@ module Polyphony
     def start_thread = Thread.new(@tasks) { |tasks| work(tasks) }
 
     def work(tasks)
-      Polyphony.__send__(:install_scheduler) unless Fiber.scheduler
+      Polyphony.enter_thread
       while (task = tasks.shift)
         finish { task.run }
       end

@@ -58,7 +58,6 @@ impl Machine {
             resumed: Cell::new(None),
             assigned: Cell::new(None),
             void_starts: Cell::new(0),
-            collected: Cell::new(None),
             object: Cell::new(NIL),
             idle_watcher: Cell::new(NIL),
             handling: Cell::new(Handling::No),

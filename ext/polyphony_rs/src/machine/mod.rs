@@ -170,8 +170,6 @@ pub(crate) struct Machine {
     assigned: Cell<Option<(VALUE, VALUE)>>,
     /// How many fibers on the runqueue are over before they have begun.
     void_starts: Cell<usize>,
-    /// When garbage was collected because there were no stacks for fibers.
-    collected: Cell<Option<u64>>,
     /// The object that this is in.
     object: Cell<VALUE>,
     /// Who gets a turn when nothing is left to do; nil where nobody waits for that.
@@ -322,12 +320,6 @@ impl Machine {
     /// Gives a fiber its first turn.
     pub(crate) fn schedule_start(&self, fiber: VALUE, value: VALUE) {
         self.enqueue(Entry { fiber, value, kind: Kind::Start });
-    }
-
-    /// The same, before all others.
-    fn start_first(&self, fiber: VALUE, value: VALUE) {
-        let entry = Entry { fiber, value, kind: Kind::Start };
-        self.state.borrow_mut().queues.schedule_first(entry);
     }
 
     /// Makes a fiber runnable if it is blocked in the scheduler's `block`. From any thread.

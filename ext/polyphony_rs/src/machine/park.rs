@@ -136,7 +136,7 @@ impl Machine {
                 self.resumed.set(None);
                 match raise {
                     Raise::Exception(error) if turn.start => {
-                        self.fail_to_start(fiber, argument, error);
+                        self.fail_to_start(fiber, error);
                     }
                     _ => self.deliver_elsewhere(fiber, resume)?,
                 }

@@ -29,9 +29,6 @@ pub(crate) enum Uncaught {
     Report(VALUE),
 }
 
-/// How long to wait, in nanoseconds, before garbage is collected again for stacks.
-const COLLECTION_PAUSE: u64 = 1_000_000_000;
-
 /// Somebody waiting for the end of a fiber.
 struct Listener {
     machine: VALUE,
@@ -172,7 +169,7 @@ impl Spun {
         Ok(())
     }
 
-    pub(super) fn fail(&self, fiber: VALUE, exception: VALUE) {
+    fn fail(&self, fiber: VALUE, exception: VALUE) {
         self.node.set(Mark::Failed);
         self.finish(fiber, exception);
     }
@@ -342,22 +339,14 @@ pub(super) fn run(of: VALUE, spun: &Spun, body: impl FnOnce() -> Outcome) -> Out
 
 impl Machine {
     /// A switch to a fiber that had not run yet was not possible: there is no memory, or no mapping
-    /// left, for its stack. Stacks of fibers that are garbage are given back, and it is tried again;
-    /// where that was done just now, the error is how it ends.
-    pub(super) fn fail_to_start(&self, fiber: VALUE, argument: VALUE, error: VALUE) {
+    /// left, for its stack. The error is how it ends.
+    pub(super) fn fail_to_start(&self, fiber: VALUE, error: VALUE) {
         let spun = Spun::of(fiber).filter(|spun| !spun.started.get() && !spun.is_done());
-        let Some(spun) = spun.filter(|_| fiber::alive(fiber)) else { return };
-        let now = crate::clock::now();
-        if self.collected.get().is_some_and(|at| now < at + COLLECTION_PAUSE) {
+        if let Some(spun) = spun.filter(|_| fiber::alive(fiber)) {
             self.state().borrow_mut().fibers.remove(&fiber);
             spun.fail(fiber, error);
             tree::leave(spun);
-            return;
         }
-        // SAFETY: needs the GVL only; no borrow of the state is alive.
-        unsafe { rb_sys::rb_gc() };
-        self.collected.set(Some(crate::clock::now()));
-        self.start_first(fiber, argument);
     }
 }
 

@@ -141,7 +141,7 @@ impl Machine {
                 Ok(_) => {}
                 // It never started: it was killed before, say, or there is no stack for it.
                 Err(Raise::Exception(exception)) if fiber::is_switch_error(exception) => {
-                    self.fail_to_start(fiber, argument, exception);
+                    self.fail_to_start(fiber, exception);
                     return Ok(());
                 }
                 Err(raise) => self.interrupt(me, raise)?,
