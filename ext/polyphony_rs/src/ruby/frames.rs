@@ -38,10 +38,10 @@ pub(crate) fn called_by_read_nonblock() -> bool {
 
 /// The frame that called the running native method, and its line. Nothing is allocated.
 pub(crate) fn caller() -> (VALUE, c_int) {
-    let (mut frame, mut line) = (NIL, 0);
-    // SAFETY: one frame is asked for, behind the method's own, and there is room for one.
-    let count = unsafe { rb_sys::rb_profile_frames(1, 1, &raw mut frame, &raw mut line) };
-    if count == 1 { (frame, line) } else { (NIL, 0) }
+    let (mut frames, mut lines) = ([NIL; 2], [0; 2]);
+    // SAFETY: there is room for two. The method's own comes first; Ruby 3.3 can't leave it out.
+    let count = unsafe { rb_sys::rb_profile_frames(0, 2, frames.as_mut_ptr(), lines.as_mut_ptr()) };
+    if count == 2 { (frames[1], lines[1]) } else { (NIL, 0) }
 }
 
 /// Path and label of a frame: Strings, or nil.
