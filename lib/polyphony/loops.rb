@@ -98,7 +98,9 @@ module Polyphony
       added = const_get(name, false)
       case name
       when :SSLSocket then added.include(PartialLoops)
-      when :SSLServer then added.include(TLSAcceptLoop)
+      when :SSLServer # the last of them: nothing more is waited for
+        added.include(TLSAcceptLoop)
+        AwaitsOpenSSL.remove_method(:const_added)
       else added.extend(AwaitsOpenSSL)
       end
     end
