@@ -33,7 +33,7 @@ RSpec.describe "UM::FiberScheduler: Ractors and threads that Ruby moves" do
 
   describe "in a Ractor beside the main one" do
     {
-      "sleeps" => ["Ractor.fibers(-> { sleep 0.01 }, -> { sleep 0 })", [0, 0]],
+      "sleeps" => ["Ractor.fibers(-> { sleep(0.01) && 1 }, -> { sleep(0) && 2 })", [1, 2]],
       "reads and writes" => ["input, output = IO.pipe
                               Ractor.fibers(-> { input.read },
                                             -> { output.write('hi').then { output.close } })",

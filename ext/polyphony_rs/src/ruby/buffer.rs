@@ -453,6 +453,22 @@ pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outco
     Ok(HookBuffer { ptr, len, loan, target: None })
 }
 
+/// A new IO::Buffer with the bytes of another.
+pub(crate) fn copy_of(buffer: VALUE) -> Outcome {
+    let (from, size) = peek(buffer);
+    // SAFETY: under protect; the memory is the new buffer's own.
+    let copy = protect(|| unsafe {
+        rb_io_buffer_new(std::ptr::null_mut(), size as Size, BUFFER_INTERNAL)
+    })?;
+    // SAFETY: both have `size` bytes, and nothing of Ruby has run since they were looked at but the
+    // allocation, which moves no memory of a buffer.
+    unsafe { std::ptr::copy_nonoverlapping(from, peek(copy).0.cast_mut(), size) };
+    Ok(copy)
+}
+
+/// `RB_IO_BUFFER_INTERNAL`.
+const BUFFER_INTERNAL: u32 = 2;
+
 /// `RB_IO_BUFFER_READONLY`, and memory that is another's.
 const BUFFER_IN_PLACE: u32 = 128 | BUFFER_LOCKED | 1;
 

@@ -1,6 +1,6 @@
 //! IO objects: their descriptors and what Ruby itself has buffered.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +9,9 @@ use rb_sys::VALUE;
 use super::value::{self, call, kind_of, seconds, truthy};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
+
+/// Of an IO's mode: what is written isn't kept back.
+const FMODE_SYNC: c_int = 8;
 
 /// `BasicSocket`, once it was seen; nil before.
 static SOCKET_CLASS: AtomicU64 = AtomicU64::new(NIL);
@@ -40,6 +43,12 @@ pub(crate) fn is_socket(value: VALUE) -> bool {
 pub(crate) fn is_file(value: VALUE) -> bool {
     // SAFETY: the class is a constant of the VM.
     kind_of(value, unsafe { rb_sys::rb_cFile })
+}
+
+/// Whether core keeps nothing back that is written to an IO.
+pub(crate) fn is_sync(io: VALUE) -> bool {
+    // SAFETY: it is an initialized IO.
+    unsafe { rb_sys::rb_io_mode(io) & FMODE_SYNC != 0 }
 }
 
 /// The descriptor of an open IO. Unwinds with an IOError when it is closed.

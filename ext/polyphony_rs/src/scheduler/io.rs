@@ -12,7 +12,7 @@ use super::machine;
 use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
-use crate::ruby::buffer::{HookBuffer, lend_to_hook};
+use crate::ruby::buffer::{self, HookBuffer, lend_to_hook};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
 
@@ -315,7 +315,24 @@ pub(crate) fn write(machine: &Machine, request: &Request) -> Outcome {
     if done > 0 && done >= request.minimum {
         return count(done);
     }
-    transfer(machine, request, Way::Out, done)
+    if !is_moved_by_core(request) {
+        return transfer(machine, request, Way::Out, done);
+    }
+    let request = Request { buffer: buffer::copy_of(request.buffer)?, ..*request };
+    let written = transfer(machine, &request, Way::Out, done);
+    std::hint::black_box(request.buffer);
+    written
+}
+
+/// Most bytes that an IO of core's keeps back, and more.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// Whether the bytes may be an IO's own buffer: core moves them when another fiber writes to the IO
+/// meanwhile.
+fn is_moved_by_core(request: &Request) -> bool {
+    request.from == CURRENT_POSITION
+        && !io::is_sync(request.io)
+        && (1..=WRITE_BUFFER).contains(&buffer::peek(request.buffer).1)
 }
 
 /// As [`write`], at a position.
@@ -356,7 +373,7 @@ fn io_pwrite(this: VALUE, args: Args) -> Outcome {
 fn pwrite_without_gvl(args: Args) -> VALUE {
     let from = POSITIONED.from(args).and_then(value::fixnum).unwrap_or(0);
     let buffer = args.get(1);
-    let bytes = crate::ruby::buffer::peek(buffer);
+    let bytes = buffer::peek(buffer);
     let fd = io::descriptor_or_unwind(args.get(0));
     // SAFETY: core keeps the memory until the hook returns.
     let written = unsafe { libc::pwrite(fd, bytes.0.cast(), bytes.1, from) };
