@@ -39,11 +39,12 @@ module Polyphony
         failure || anew
       end
 
-      # The same for the fiber that a thread began with, at the thread's end.
+      # The same for the fiber that a thread began with, at the thread's end. A connection that was
+      # cut meanwhile doesn't change how the program ends.
       # @raise [Exception] the last one that came up meanwhile
       def of_root(fiber)
         failure = of_children(fiber)
-        raise failure if failure
+        raise failure if failure && !disconnect?(failure)
       end
 
       # Tells the monitors of a fiber what it has ended with.
@@ -54,13 +55,15 @@ module Polyphony
 
       # Whether what has ended a fiber is no matter of its parent's, a thread's root.
       def settled?(fiber, error)
-        return false unless DISCONNECTS.any? { |error_class| error.is_a?(error_class) }
+        return false unless disconnect?(error)
 
         report(fiber, error) if Thread.current.report_on_exception
         true
       end
 
       private
+
+      def disconnect?(error) = DISCONNECTS.any? { |error_class| error.is_a?(error_class) }
 
       def report(fiber, error) = warn("#{fiber.inspect}: connection lost: #{error.message}")
 

@@ -421,6 +421,11 @@ RSpec.describe "programs that end" do
     end
   end
 
+  it "end as they would have where a connection is cut at the end" do
+    cut = "spin { begin; sleep; ensure; raise Errno::EPIPE; end }\nsnooze\nexit 3"
+    expect(ruby_program(program(cut)).status.exitstatus).to eq(3)
+  end
+
   it "end by exit in a thread's only fiber, and by a failure at the end" do
     expect(ruby_program(program("spin { exit 7 }\nsuspend")).status.exitstatus).to eq(7)
     outcome = ruby_program(program("spin { begin; sleep; ensure; raise 'late'; end }\nsnooze"))
