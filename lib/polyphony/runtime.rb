@@ -37,8 +37,7 @@ module Polyphony
       if scheduler.nil?
         Fiber.set_scheduler(Scheduler.new(Thread.current.machine).extend(EndsFibers))
       elsif scheduler.is_a?(Scheduler)
-        scheduler.extend(EndsFibers)
-        EndsFibers.extended(scheduler)
+        scheduler.extend(EndsFibers) # each time, as that remembers the process
       end
       Thread.current.instance_variable_set(:@__polyphony_main_fiber, main_fiber)
       nil

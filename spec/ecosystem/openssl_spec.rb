@@ -6,22 +6,12 @@ require_relative "../support/ecosystem"
 require_relative "../support/tls"
 
 RSpec.describe "OpenSSL" do
+  include SpecSupport::TLS
+
   let(:listener) { TCPServer.new("127.0.0.1", 0) }
   let(:port) { listener.local_address.ip_port }
   let(:server) { OpenSSL::SSL::SSLServer.new(listener, server_context) }
-  let(:server_context) do
-    OpenSSL::SSL::SSLContext.new.tap do |context|
-      context.cert = SpecSupport::TLS::CERTIFICATE
-      context.key = SpecSupport::TLS::KEY
-    end
-  end
-  let(:client_context) do
-    OpenSSL::SSL::SSLContext.new.tap do |context|
-      context.verify_mode = OpenSSL::SSL::VERIFY_PEER
-      context.cert_store = OpenSSL::X509::Store.new
-      context.cert_store.add_cert(SpecSupport::TLS::CERTIFICATE)
-    end
-  end
+  let(:client_context) { trusting_context }
 
   before { [server, client_context, port] }
   after { listener.close }

@@ -7,13 +7,7 @@ require_relative "../support/tls"
 RSpec.describe "sockets under Polyphony", :polyphony do
   include SpecSupport::TLS
 
-  let(:trusting) do
-    OpenSSL::SSL::SSLContext.new.tap do |context|
-      context.verify_mode = OpenSSL::SSL::VERIFY_PEER
-      context.cert_store = OpenSSL::X509::Store.new
-      context.cert_store.add_cert(SpecSupport::TLS::CERTIFICATE)
-    end
-  end
+  let(:trusting) { trusting_context }
 
   def port_of(server) = server.to_io.local_address.ip_port
 

@@ -3,25 +3,12 @@
 require "socket"
 require "tempfile"
 require "uringmachine/selector"
+require_relative "../support/scheduled"
 require_relative "../support/selector_loop"
 
 # Waiting for the kernel, as Async has its selectors do it.
-RSpec.describe UM::Selector do
+RSpec.describe UM::Selector, :io_buffer do
   include SpecSupport::SelectorLoop
-
-  let!(:selector) { described_class.new(Fiber.current) }
-  let(:log) { [] }
-
-  after { selector.close }
-
-  # IO::Buffer is experimental: Ruby warns of it.
-  around do |example|
-    previous = Warning[:experimental]
-    Warning[:experimental] = false
-    example.run
-  ensure
-    Warning[:experimental] = previous
-  end
 
   def with_pipe
     reader, writer = IO.pipe

@@ -7,11 +7,6 @@ require_relative "../support/selector_loop"
 RSpec.describe UM::Selector do
   include SpecSupport::SelectorLoop
 
-  let!(:selector) { described_class.new(Fiber.current) }
-  let(:log) { [] }
-
-  after { selector.close }
-
   def wait_readable(io) = selector.io_wait(Fiber.current, io, IO::READABLE)
 
   it "is found by the name that IO_EVENT_SELECTOR has" do

@@ -3,6 +3,12 @@
 module SpecSupport
   # The event loop of a selector, as small as one can be: the example's own fiber calls `select`.
   module SelectorLoop
+    def self.included(group)
+      group.let!(:selector) { described_class.new(Fiber.current) }
+      group.let(:log) { [] }
+      group.after { selector.close }
+    end
+
     # Starts a fiber, which runs up to its first wait.
     def start(&) = Fiber.new(&).tap(&:transfer)
 

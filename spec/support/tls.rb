@@ -27,6 +27,15 @@ module SpecSupport
 
     def client_context = OpenSSL::SSL::SSLContext.new
 
+    # Of a client that knows the certificate, and no other.
+    def trusting_context
+      OpenSSL::SSL::SSLContext.new.tap do |context|
+        context.verify_mode = OpenSSL::SSL::VERIFY_PEER
+        context.cert_store = OpenSSL::X509::Store.new
+        context.cert_store.add_cert(CERTIFICATE)
+      end
+    end
+
     # A connected pair of sockets, closed after the example.
     def plain_pair = UNIXSocket.pair.each { |socket| keep_open(socket) }
 

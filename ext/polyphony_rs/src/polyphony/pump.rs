@@ -65,8 +65,8 @@ impl Transfer {
             None => self.step(machine, Side::In)?,
         };
         progress |= self.step(machine, Side::Out)?;
-        if self.pump.wants_larger_pipe() {
-            self.grow();
+        if let Some(pipe) = self.pipe.as_mut().filter(|_| self.pump.wants_larger_pipe()) {
+            self.pump.set_capacity(pipe.grow(LARGE_PIPE));
             progress = true;
         }
         if self.pump.is_done() && !self.finished {
@@ -142,20 +142,18 @@ impl Transfer {
 
     /// Where bytes come out of the pipe, and where they go in.
     fn pipe(&mut self) -> Outcome<(RawFd, RawFd)> {
-        if self.pipe.is_none() {
-            self.pipe = Some(Pipe::new()?);
-            if self.from.kind == Kind::File {
-                // Each move waits for a worker: the larger, the better.
-                self.grow();
+        let pipe = match &mut self.pipe {
+            Some(pipe) => pipe,
+            None => {
+                let pipe = self.pipe.insert(Pipe::new()?);
+                if self.from.kind == Kind::File {
+                    // Each move waits for a worker: the larger, the better.
+                    self.pump.set_capacity(pipe.grow(LARGE_PIPE));
+                }
+                pipe
             }
-        }
-        Ok(self.pipe.as_ref().map_or((-1, -1), |pipe| (pipe.reader(), pipe.writer())))
-    }
-
-    fn grow(&mut self) {
-        if let Some(pipe) = &mut self.pipe {
-            self.pump.set_capacity(pipe.grow(LARGE_PIPE));
-        }
+        };
+        Ok((pipe.reader(), pipe.writer()))
     }
 
     /// Moves bytes of a file straight to a socket; whether there were any. `None`: that can't be

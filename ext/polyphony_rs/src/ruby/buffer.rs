@@ -28,7 +28,8 @@ unsafe extern "C" {
 /// `RB_IO_BUFFER_LOCKED`.
 const BUFFER_LOCKED: u32 = 32;
 /// `RB_IO_BUFFER_EXTERNAL`, `_INTERNAL` and `_MAPPED`: whose the memory is. A slice has none.
-const BUFFER_OWNS: u32 = 1 | 2 | 4;
+const BUFFER_OWNS: u32 = 1 | BUFFER_INTERNAL | 4;
+const BUFFER_INTERNAL: u32 = 2;
 
 /// How a value is kept in place while the kernel uses its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -465,9 +466,6 @@ pub(crate) fn copy_of(buffer: VALUE) -> Outcome {
     unsafe { std::ptr::copy_nonoverlapping(from, peek(copy).0.cast_mut(), size) };
     Ok(copy)
 }
-
-/// `RB_IO_BUFFER_INTERNAL`.
-const BUFFER_INTERNAL: u32 = 2;
 
 /// `RB_IO_BUFFER_READONLY`, and memory that is another's.
 const BUFFER_IN_PLACE: u32 = 128 | BUFFER_LOCKED | 1;
