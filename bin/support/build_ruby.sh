@@ -10,8 +10,7 @@ source "$PROJECT_ROOT/bin/support/ruby_source.sh"
 version=${1:?usage: build_ruby.sh 3.4|3.3 PREFIX}
 prefix=${2:?usage: build_ruby.sh 3.4|3.3 PREFIX}
 
-apt_install build-essential autoconf bison \
-  libyaml-dev libffi-dev zlib1g-dev libssl-dev libgmp-dev libreadline-dev
+apt_install "${RUBY_BUILD_PACKAGES[@]}"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -13,25 +13,32 @@ die() {
   exit 1
 }
 
+# lacks_packages PACKAGE...: sets missing_packages, and fails if there are none.
+lacks_packages() {
+  local package
+  missing_packages=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing_packages+=("$package")
+  done
+  [ ${#missing_packages[@]} -gt 0 ]
+}
+
 # apt_install PACKAGE...: installs those that are missing, or names the command that would.
 apt_install() {
-  local package missing=()
-  for package in "$@"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
+  local missing_packages
+  lacks_packages "$@" || return 0
   if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then
-    die "missing packages: ${missing[*]}" "sudo apt-get install ${missing[*]}"
+    die "missing packages: ${missing_packages[*]}" "sudo apt-get install ${missing_packages[*]}"
   fi
-  say "installing ${missing[*]}"
+  say "installing ${missing_packages[*]}"
   local log
   log=$(mktemp)
-  if ! apt_get_install "${missing[@]}" >"$log" 2>&1; then
+  if ! apt_get_install "${missing_packages[@]}" >"$log" 2>&1; then
     apt-get update -q >>"$log" 2>&1 || true
-    apt_get_install "${missing[@]}" >"$log" 2>&1 || {
+    apt_get_install "${missing_packages[@]}" >"$log" 2>&1 || {
       tail -n 30 "$log"
       rm -f "$log"
-      die "could not install: ${missing[*]}" "apt-get update && apt-get install ${missing[*]}"
+      die "could not install: ${missing_packages[*]}" "apt-get update && apt-get install ${missing_packages[*]}"
     }
   fi
   rm -f "$log"

@@ -4,15 +4,21 @@
 # What is fetched is checked against Debian's keyring.
 # shellcheck shell=bash
 
-# private_apt deb|deb-src "SUITE..." FOLDER: sets PRIVATE_APT, options by which apt-get and apt-cache
-# work on those suites in that folder.
-private_apt() {
-  local kind=$1 suites=$2 folder=$3 suite mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  # The mirror this machine already uses for Debian itself (not for security updates).
+# The mirror this machine already uses for Debian itself (not for security updates).
+debian_mirror() {
+  local mirror
   # shellcheck disable=SC2016
   mirror=$(apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(SUITE)' 'Created-By: Packages' |
     awk -F'|' '$1 == "Debian" && $3 !~ /security/ { print $2; exit }')
   [ -n "$mirror" ] || die "no Debian mirror in apt's sources" "apt-get update"
+  printf '%s\n' "$mirror"
+}
+
+# private_apt deb|deb-src "SUITE..." FOLDER: sets PRIVATE_APT, options by which apt-get and apt-cache
+# work on those suites in that folder.
+private_apt() {
+  local kind=$1 suites=$2 folder=$3 suite mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  mirror=$(debian_mirror)
   [ -r "$keyring" ] || apt_install debian-archive-keyring
   mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
   for suite in $suites; do

@@ -14,10 +14,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/ruby.sh"
 
 DEBIAN_GEMS=/usr/share/rubygems-integration/all
-# Packages of a newer Debian, unpacked and not installed. Rack 3 is there, where neither Bundler nor
-# this Ruby has it: Debian 12 has Rack 2.
+# Debian's packages, unpacked and not installed: RSpec and Rack are there where neither Bundler nor
+# this Ruby has them, and what spec/ecosystem runs.
 CACHED_PACKAGES="$CACHE_ROOT/debian"
-CACHED_RACK="$CACHED_PACKAGES/ruby-rack"
+RACK_PACKAGES=(ruby-rack)
+RSPEC_PACKAGES=(ruby-diff-lcs ruby-rspec ruby-rspec-core ruby-rspec-expectations ruby-rspec-mocks
+  ruby-rspec-support)
 # Async and what it needs, of Debian's unstable suite, for programs that specs run on it.
 CACHED_ASYNC="$CACHE_ROOT/debian-sid"
 
@@ -34,22 +36,43 @@ use_ruby() {
   export ECOSYSTEM_FOLDERS="$CACHED_PACKAGES:$COMPILED_GEMS"
 }
 
+# The first cargo that can read this workspace: Debian's may be too old, and rustup's not on PATH yet.
 use_cargo() {
-  local home=${CARGO_HOME:-$HOME/.cargo}
-  command -v cargo >/dev/null 2>&1 || export PATH="$home/bin:$PATH"
+  local candidate
+  while IFS= read -r candidate; do
+    cargo_fits "$candidate" || continue
+    [ "$(command -v cargo)" = "$candidate" ] || export PATH="${candidate%/*}:$PATH"
+    return 0
+  done < <(type -ap cargo; printf '%s\n' "${CARGO_HOME:-$HOME/.cargo}/bin/cargo")
+  return 1
 }
+
+# cargo_fits COMMAND: it runs, reads the manifests, and its rustc is new enough for them.
+cargo_fits() {
+  local version
+  (cd "$PROJECT_ROOT" && "$1" metadata --no-deps --offline --format-version 1) >/dev/null 2>&1 || return 1
+  version=$("${1%/*}/rustc" --version 2>/dev/null | awk '{ print $2 }') || true
+  [ -n "$version" ] && version_at_least "$version" "$(oldest_rust)"
+}
+
+oldest_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$PROJECT_ROOT/Cargo.toml"; }
 
 # Which RSpec bin/setup settled for: bundler, debian or own (an rspec gem of this Ruby).
 rspec_stamp() { printf '%s/rspec' "$CARGO_TARGET_DIR"; }
 
 use_bundler() { export BUNDLE_GEMFILE="$PROJECT_ROOT/Gemfile" BUNDLE_PATH="$CACHE_ROOT/bundle"; }
 
-# add_gems FOLDER: also looks for gems there.
+# add_gems PACKAGE...: also looks for gems in those of the unpacked packages.
 add_gems() {
-  case ":${GEM_PATH:-}:" in
-    *":$1:"*) ;;
-    *) export GEM_PATH="$1${GEM_PATH:+:$GEM_PATH}" ;;
-  esac
+  local package folder
+  for package in "$@"; do
+    folder="$CACHED_PACKAGES/$package$DEBIAN_GEMS"
+    [ -d "$folder" ] || continue
+    case ":${GEM_PATH:-}:" in
+      *":$folder:"*) ;;
+      *) export GEM_PATH="$folder${GEM_PATH:+:$GEM_PATH}" ;;
+    esac
+  done
 }
 
 # use_rspec SOURCE
@@ -63,11 +86,11 @@ use_rspec() {
       use_bundler
       RSPEC=("$RUBY" -r bundler/setup "${RSPEC[@]:1}")
       ;;
-    debian) add_gems "$DEBIAN_GEMS" ;;
+    debian) add_gems "${RSPEC_PACKAGES[@]}" ;;
     own) ;;
     *) die "unknown source of RSpec: $1" "bin/setup" ;;
   esac
-  [ ! -d "$CACHED_RACK" ] || add_gems "$CACHED_RACK$DEBIAN_GEMS"
+  add_gems "${RACK_PACKAGES[@]}"
   export ASYNC_FOLDER=$CACHED_ASYNC
 }
 
@@ -75,7 +98,7 @@ use_rspec() {
 load_environment() {
   find_ruby "${1:-}" || die "no Ruby $OLDEST_RUBY or newer${1:+ of series $1} was found" "bin/setup${1:+ --ruby-version $1}"
   use_ruby
-  use_cargo
+  use_cargo || true
   local source
   source=$(head -n 1 "$(rspec_stamp)" 2>/dev/null) || die "this checkout is not set up for Ruby $RUBY_SERIES" \
     "bin/setup${1:+ --ruby-version $1}"

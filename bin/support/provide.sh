@@ -2,40 +2,94 @@
 # Sourced after env.sh, not run.
 # shellcheck shell=bash
 
-OLDEST_CARGO=1.85
+# Without package lists apt knows of nothing, not even of a Ruby that is new enough.
+provide_package_lists() {
+  ! command -v apt-get >/dev/null 2>&1 || has_package_lists || [ "$(id -u)" -ne 0 ] ||
+    apt-get update -q >/dev/null 2>&1 || true
+}
 
-provide_compiler() {
-  command -v cc >/dev/null 2>&1 || apt_install build-essential
+has_package_lists() { apt-cache show libclang-dev >/dev/null 2>&1; }
+
+# What somebody who isn't root has to ask for is said in one go, before anything is built. For root
+# it is installed piece by piece, as each turns out to be missing.
+ask_for_packages() {
+  local wanted=${1:-} packages=()
+  if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -eq 0 ]; then return 0; fi
+  { compiles_c && find_ruby "$wanted"; } || has_package_lists || die "apt has no package lists" "sudo apt-get update"
+  compiles_c || packages+=(build-essential)
+  sees_libclang || packages+=(libclang-dev)
+  if ! find_ruby "$wanted"; then
+    if apt_has_ruby "$wanted"; then
+      packages+=(ruby ruby-dev)
+    else
+      packages+=("${RUBY_BUILD_PACKAGES[@]}")
+    fi
+  fi
+  apt_install "${packages[@]}"
+}
+
+compiles_c() {
+  printf '#include <limits.h>\n#include <linux/types.h>\nint main(void) { return 0; }\n' |
+    cc -x c - -o /dev/null 2>/dev/null
+}
+
+# A guess beforehand; provide_toolchain asks bindgen itself.
+sees_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] ||
+    dpkg-query -W -f='${Status}\n' 'libclang-*dev' 2>/dev/null | grep -q 'ok installed' ||
+    (ldconfig -p 2>/dev/null || /sbin/ldconfig -p) 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so'
 }
 
 provide_cargo() {
-  use_cargo
-  local install='curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh' version
+  use_cargo && return 0
+  local install='curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh' found
   command -v rustup >/dev/null 2>&1 && install='rustup toolchain install stable && rustup default stable'
-  version=$(cargo --version 2>/dev/null | awk '{ print $2 }') || true
-  [ -n "$version" ] || die "cargo is missing; $OLDEST_CARGO or newer is needed" "$install"
-  version_at_least "$version" "$OLDEST_CARGO" ||
-    die "cargo $version is too old; $OLDEST_CARGO or newer is needed" "$install"
+  if [ "$(id -u)" -eq 0 ] && version_at_least "$(apt_candidate cargo)" "$(oldest_rust)"; then
+    apt_install cargo rustc rustfmt rust-clippy
+    use_cargo && return 0
+  fi
+  found=$(cargo --version 2>/dev/null | awk '{ print $2 }') || true
+  die "Rust $(oldest_rust) or newer is needed with its cargo, and ${found:-none} is there" "$install"
 }
 
-# bindgen, which rb-sys runs, loads libclang.
-provide_libclang() {
-  [ -z "${LIBCLANG_PATH:-}" ] || return 0
-  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && return 0
-  [[ $(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true) == *libclang* ]] && return 0
-  command -v llvm-config >/dev/null 2>&1 && return 0
-  apt_install libclang-dev
+# apt_candidate PACKAGE: the version that apt would install, 0 if there is none.
+apt_candidate() {
+  local version
+  version=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null | awk '/Candidate:/ { sub(/^[0-9]+:/, "", $2); print $2 }') || true
+  case $version in [0-9]*) printf '%s\n' "$version" ;; *) echo 0 ;; esac
 }
 
-# apt_ruby [SERIES]: installs the distribution's Ruby if that is new enough.
-apt_ruby() {
+# provide_toolchain PROFILE: what compiling needs is asked of cargo, by compiling. What it turns out
+# to lack is installed, and it is asked again.
+provide_toolchain() {
+  local missing name packages ask=("$RUBY" "$PROJECT_ROOT/ext/polyphony_rs/toolchain.rb" --profile "$1")
+  while ! missing=$("${ask[@]}" 2>"$CACHE_ROOT/toolchain.log"); do
+    packages=()
+    for name in $missing; do
+      case $name in
+        compiler | headers) packages+=(build-essential linux-libc-dev) ;;
+        libclang) packages+=(libclang-dev) ;;
+        ruby-headers) packages+=(ruby-dev) ;;
+      esac
+    done
+    # What is installed and doesn't do won't do by being asked again.
+    if ! lacks_packages "${packages[@]}"; then
+      cat "$CACHE_ROOT/toolchain.log" >&2
+      die "the extension can't be compiled here"
+    fi
+    apt_install "${packages[@]}"
+  done
+}
+
+# apt_has_ruby [SERIES]: the distribution's Ruby is new enough.
+apt_has_ruby() {
   local candidate
-  candidate=$(apt-cache policy ruby 2>/dev/null | awk '/Candidate:/ { sub(/^[0-9]+:/, "", $2); print $2 }')
-  [[ $candidate =~ ^[0-9]+\.[0-9]+ ]] || return 1
+  candidate=$(apt_candidate ruby)
   version_at_least "$candidate" "$OLDEST_RUBY" || return 1
-  [ -z "${1:-}" ] || [ "${BASH_REMATCH[0]}" = "$1" ] || return 1
-  apt_install ruby ruby-dev
+  [ -z "${1:-}" ] || [ "$(cut -d. -f1,2 <<<"${candidate%%[+~-]*}")" = "$1" ]
 }
+
+apt_ruby() { apt_has_ruby "$@" && apt_install ruby ruby-dev; }
 
 # One build at a time: another checkout's bin/setup may be at it already.
 build_cached_ruby() {
@@ -64,16 +118,6 @@ provide_ruby() {
     find_ruby "$wanted" || die "no Ruby $OLDEST_RUBY or newer was found" "RUBY=/path/to/ruby bin/setup"
   fi
   use_ruby
-  provide_ruby_headers
-}
-
-provide_ruby_headers() {
-  "$RUBY" --disable=gems -rrbconfig -e \
-    'exit File.exist?(File.join(RbConfig::CONFIG["rubyhdrdir"], "ruby.h"))' && return 0
-  case $RUBY in
-    /usr/bin/*) apt_install ruby-dev ;;
-    *) die "the headers of $RUBY are missing" "install its development package, or set RUBY" ;;
-  esac
 }
 
 # Bundler is tried once per Gemfile and Ruby: a machine without a gem server then isn't slow twice.
@@ -91,7 +135,7 @@ provide_rspec() {
     kind=own
   else
     say "Bundler could not provide RSpec (${CARGO_TARGET_DIR#"$PROJECT_ROOT"/}/bundler.log says why): using Debian's"
-    apt_install ruby-rspec
+    provide_debian_packages "${RSPEC_PACKAGES[@]}"
     rspec_works debian || die "Debian's RSpec does not run on $RUBY_TITLE" "gem install rspec"
     kind=debian
   fi
@@ -107,10 +151,7 @@ provide_rack() {
   local kind
   kind=$(head -n 1 "$(rspec_stamp)")
   rack_works "$kind" && return 0
-  say "fetching Rack 3 into $CACHE_ROOT"
-  command -v apt-get >/dev/null 2>&1 || die "the rack gem is missing" "gem install rack"
-  mkdir -p "$CACHE_ROOT"
-  unpack_rack
+  provide_debian_packages "${RACK_PACKAGES[@]}"
   rack_works "$kind" || die "Rack 3 does not run on $RUBY_TITLE" "gem install rack"
 }
 
@@ -120,12 +161,24 @@ rack_works() {
   (use_rspec "$1" && "$RUBY" "${options[@]}" -e 'gem "rack", "~> 3.0"; require "rack"') >/dev/null 2>&1
 }
 
+# provide_debian_packages PACKAGE...: unpacked into the cache folder, nothing is installed.
+provide_debian_packages() {
+  command -v apt-get >/dev/null 2>&1 || die "gems are missing, and no gem server answers" "gem install rspec rack"
+  say "fetching $* into $CACHE_ROOT"
+  mkdir -p "$CACHE_ROOT"
+  unpack_missing_packages "$@" || die "Debian's packages could not be fetched" "gem install rspec rack"
+}
+
 # One at a time: another checkout's bin/setup may be at it already.
-unpack_rack() (
+unpack_missing_packages() (
   # shellcheck source=bin/support/debian.sh
   source "$PROJECT_ROOT/bin/support/debian.sh"
   flock 9
-  [ -d "$CACHED_RACK" ] || unpack_debian_packages trixie "$CACHED_PACKAGES" ruby-rack
+  missing=()
+  for package in "$@"; do
+    [ -d "$CACHED_PACKAGES/$package" ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] || unpack_debian_packages trixie "$CACHED_PACKAGES" "${missing[@]}"
 ) 9>"$CACHE_ROOT/debian.lock"
 
 install_bundle() {
