@@ -62,6 +62,7 @@ apt_candidate() {
 # provide_toolchain PROFILE: what compiling needs is asked of cargo, by compiling. What it turns out
 # to lack is installed, and it is asked again.
 provide_toolchain() {
+  mkdir -p "$CACHE_ROOT"
   local missing name packages ask=("$RUBY" "$PROJECT_ROOT/ext/polyphony_rs/toolchain.rb" --profile "$1")
   while ! missing=$("${ask[@]}" 2>"$CACHE_ROOT/toolchain.log"); do
     packages=()
