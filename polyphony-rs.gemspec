@@ -16,20 +16,26 @@ Gem::Specification.new do |spec|
   spec.licenses = ["MIT"]
 
   spec.required_ruby_version = ">= 3.3"
-  spec.extensions = ["ext/polyphony_rs/Cargo.toml"]
+  spec.extensions = ["ext/polyphony_rs/extconf.rb"]
   spec.require_paths = ["lib"]
   # Cargo needs the whole workspace: both crates, the lock file, no tests and no benches.
   spec.files = Dir.glob(
     %w[
       Cargo.toml Cargo.lock
       src/**/*.rs
-      ext/polyphony_rs/Cargo.toml ext/polyphony_rs/build.rs ext/polyphony_rs/src/**/*.rs
+      ext/polyphony_rs/Cargo.toml ext/polyphony_rs/*.rb ext/polyphony_rs/src/**/*.rs
       lib/**/*.rb sig/**/*.rbs
-      README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs/**/*.md
+      README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs/**/*.md examples/*.rb examples/rack/*
     ],
     base: __dir__
-  )
+  ) - ["examples/demo.rb"] # it is bin/demo, and needs the checkout's benchmark/
   spec.extra_rdoc_files = spec.files.grep(/\A(README|CHANGELOG)\.md\z/)
 
-  spec.metadata = { "rubygems_mfa_required" => "true" }
+  spec.homepage = "https://github.com/polyphony-rs/polyphony-rs"
+  spec.metadata = {
+    "source_code_uri" => spec.homepage,
+    "changelog_uri" => "#{spec.homepage}/blob/main/CHANGELOG.md",
+    "bug_tracker_uri" => "#{spec.homepage}/issues",
+    "rubygems_mfa_required" => "true"
+  }
 end

@@ -59,27 +59,43 @@ apt_candidate() {
   case $version in [0-9]*) printf '%s\n' "$version" ;; *) echo 0 ;; esac
 }
 
-# provide_toolchain PROFILE: what compiling needs is asked of cargo, by compiling. What it turns out
-# to lack is installed, and it is asked again.
-provide_toolchain() {
-  mkdir -p "$CACHE_ROOT"
-  local missing name packages ask=("$RUBY" "$PROJECT_ROOT/ext/polyphony_rs/toolchain.rb" --profile "$1")
-  while ! missing=$("${ask[@]}" 2>"$CACHE_ROOT/toolchain.log"); do
-    packages=()
-    for name in $missing; do
-      case $name in
-        compiler | headers) packages+=(build-essential linux-libc-dev) ;;
-        libclang) packages+=(libclang-dev) ;;
-        ruby-headers) packages+=(ruby-dev) ;;
-      esac
-    done
+# provide_extension PROFILE: compiles it. What cargo turns out to lack is installed, and it goes on.
+provide_extension() {
+  local packages log="$CARGO_TARGET_DIR/toolchain.log"
+  [ -d "$CARGO_TARGET_DIR/$1" ] ||
+    say "compiling the extension for Ruby $RUBY_SERIES, profile $1 (one to two minutes the first time)"
+  mkdir -p "$CARGO_TARGET_DIR"
+  until compile_extension "$1" "$log"; do
+    mapfile -t packages < <(grep -v '^$' "$log.packages" || true)
     # What is installed and doesn't do won't do by being asked again.
     if ! lacks_packages "${packages[@]}"; then
-      cat "$CACHE_ROOT/toolchain.log" >&2
-      die "the extension can't be compiled here"
+      cat "$log" >&2
+      die "the extension did not compile"
     fi
     apt_install "${packages[@]}"
   done
+  install_extension "$1"
+}
+
+# What cargo is doing is shown as it goes, what has gone wrong only if nothing helps.
+compile_extension() {
+  "$RUBY" "$PROJECT_ROOT/ext/polyphony_rs/toolchain.rb" --profile "$1" --target-dir "$CARGO_TARGET_DIR" \
+    2> >(tee "$2" | grep -E '^ {3,}[A-Z][a-z]+ ' >&2) >"$2.packages"
+}
+
+# Replaced by a rename: processes that run the old one keep it.
+install_extension() {
+  local built="$CARGO_TARGET_DIR/$1/libpolyphony_rs.so" folder="$PROJECT_ROOT/lib/polyphony_rs/$RUBY_SERIES"
+  local installed="$folder/polyphony_rs.so"
+  cmp -s "$built" "$installed" && return 0
+  mkdir -p "$folder"
+  cp "$built" "$installed.$$"
+  mv "$installed.$$" "$installed"
+}
+
+check_extension() {
+  "$RUBY" -I "$PROJECT_ROOT/lib" -e 'require "uringmachine/native"' ||
+    die "the extension was compiled but does not load"
 }
 
 # apt_has_ruby [SERIES]: the distribution's Ruby is new enough.

@@ -1,15 +1,155 @@
 # frozen_string_literal: true
-# INTERIM
+
+require "fileutils"
 require "open3"
-profile = ARGV[1] || "release"
-out, status = Open3.capture2e({ "RUBY" => RbConfig.ruby }, "cargo", "build", "--package", "polyphony_rs", "--profile", profile, chdir: File.expand_path("../..", __dir__))
-exit 0 if status.success?
-case out
-when /Unable to find libclang/ then puts "libclang"
-when /linker `cc` not found/ then puts "compiler"
-when /'ruby.*\.h' file not found/ then puts "ruby-headers"
-when /fatal error: '[^']*' file not found/ then puts "headers"
-else puts "other"
+require "rbconfig"
+
+# Compiles the extension, and says what is missing where that fails.
+#
+# Whether bindgen finds a libclang that it can load, or whether a header is where clang looks for it,
+# nobody knows better than they do. So nothing is looked for beforehand: cargo compiles, and its
+# failure is read. Used by extconf.rb when the gem is installed, and by bin/setup, which installs
+# Debian's packages of the names that this prints:
+#
+#   ruby ext/polyphony_rs/toolchain.rb --profile release --target-dir target
+class Toolchain
+  ROOT = File.expand_path("../..", __dir__)
+
+  # Something that a compilation needs: how cargo's words tell that it isn't there, why it is needed,
+  # and the packages that bring it.
+  Need = Struct.new(:name, :sign, :reason, :packages, keyword_init: true)
+
+  # The first whose sign is found is what is missing.
+  NEEDS = [
+    Need.new(
+      name: "a C compiler with make",
+      sign: /linker `[^`]*` not found|failed to find tool|make: not found/,
+      reason: "Rust links by it",
+      packages: { "Debian, Ubuntu" => "build-essential", "Fedora" => "gcc make", "Alpine" => "build-base" }
+    ),
+    Need.new(
+      name: "libclang, with clang's own headers",
+      sign: /Unable to find libclang|libclang.*(?:not|n't).*load|'(?:stddef|stdarg|stdbool|stdalign|float)\.h' file not found/,
+      reason: "bindgen reads Ruby's headers with it; libclang-cpp and llvm-config don't do",
+      packages: { "Debian, Ubuntu" => "libclang-dev", "Fedora" => "clang-devel", "Alpine" => "clang-dev" }
+    ),
+    Need.new(
+      name: "the headers of #{RUBY_DESCRIPTION[/\A\S+ \S+/]}",
+      sign: %r{'(?:ruby|ruby/[^']*)\.h' file not found},
+      reason: "the extension is compiled against them",
+      packages: { "Debian, Ubuntu" => "ruby-dev", "Fedora" => "ruby-devel", "Alpine" => "ruby-dev" }
+    ),
+    Need.new(
+      name: "the headers of the C library and the kernel",
+      sign: /'[^']+\.h' file not found|cannot find (?:Scrt1\.o|crti\.o|-lc\b)/,
+      reason: "Ruby's own headers include them, and the extension is linked to the C library",
+      packages: { "Debian, Ubuntu" => "libc6-dev linux-libc-dev", "Fedora" => "glibc-devel kernel-headers",
+                  "Alpine" => "musl-dev linux-headers" }
+    ),
+    Need.new(
+      name: "Rust #{File.read(File.join(ROOT, "Cargo.toml"))[/^rust-version = "(.*)"/, 1]} or newer, with cargo",
+      sign: /edition2024|is not supported by the following package|rustup could not choose|no such file.*rustc/i,
+      reason: "the extension is written in it",
+      packages: { "Debian 13, Ubuntu 25.10" => "cargo", "Fedora" => "cargo", "Alpine" => "cargo",
+                  "elsewhere" => nil }
+    )
+  ].freeze
+
+  INSTALLERS = { "Fedora" => "dnf install", "Alpine" => "apk add" }.tap { |all| all.default = "apt-get install" }
+  ELSEWHERE = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+
+  # What a failed compilation lacks.
+  class Missing < StandardError
+    # @return [Need, nil] nil where the failure has another reason
+    attr_reader :need
+
+    def initialize(need, log)
+      @need = need
+      super(need ? explain : "the extension did not compile\n#{log.lines.last(40).join}")
+    end
+
+    private
+
+    def explain
+      commands = need.packages.map do |system, packages|
+        format("    %-24s %s", "#{system}:", packages ? "#{INSTALLERS[system]} #{packages}" : ELSEWHERE)
+      end
+      <<~MESSAGE
+        polyphony-rs can't be compiled here.
+
+          what is missing: #{need.name}
+          why: #{need.reason}
+          to mend it:
+        #{commands.join("\n")}
+
+        Or take the precompiled gem, which needs nothing of it:
+            gem install polyphony-rs --platform #{RUBY_PLATFORM}
+      MESSAGE
+    end
+  end
+
+  # @param profile [String] a profile of Cargo.toml
+  # @param target_dir [String] where cargo works
+  # @param progress [IO, nil] is told what is being compiled
+  def initialize(profile:, target_dir:, progress: nil)
+    @profile = profile
+    @target_dir = target_dir
+    @progress = progress
+  end
+
+  # Compiles the extension for the running Ruby.
+  # @return [String] the library's path
+  # @raise [Missing]
+  def build
+    log, status = run(cargo, "build", "--locked", "--package", "polyphony_rs", "--profile", @profile,
+                      "--target-dir", @target_dir)
+    return File.join(@target_dir, @profile, "libpolyphony_rs.so") if status.success?
+
+    raise Missing.new(NEEDS.find { |need| need.sign.match?(log) }, log)
+  end
+
+  private
+
+  # The first cargo that can read the manifests: a distribution's may be too old while rustup's is
+  # there and not on PATH.
+  def cargo
+    home = ENV.fetch("CARGO_HOME") { File.join(Dir.home, ".cargo") }
+    folders = [*ENV.fetch("PATH", "").split(File::PATH_SEPARATOR), File.join(home, "bin")]
+    folders.map { |folder| File.join(folder, "cargo") }.find { |path| reads_manifests?(path) } or
+      raise Missing.new(NEEDS.last, "")
+  end
+
+  def reads_manifests?(path)
+    return false unless File.executable?(path)
+
+    _, status = Open3.capture2e(path, "metadata", "--no-deps", "--offline", "--format-version", "1", chdir: ROOT)
+    status.success?
+  end
+
+  def run(cargo, *arguments)
+    # rustc has to be the one that belongs to this cargo.
+    environment = { "RUBY" => RbConfig.ruby, "PATH" => [File.dirname(cargo), ENV.fetch("PATH", "")].join(":") }
+    log = +""
+    Open3.popen2e(environment, cargo, *arguments, chdir: ROOT) do |input, output, thread|
+      input.close
+      output.each_line do |line|
+        log << line
+        # Cargo's own lines: a verb, right-aligned.
+        @progress&.write(line) if line.match?(/\A {3,}[A-Z][a-z]+ /)
+      end
+      [log, thread.value]
+    end
+  end
 end
-$stderr.puts out.lines.last(30)
-exit 1
+
+if $PROGRAM_NAME == __FILE__
+  options = Hash[*ARGV]
+  begin
+    Toolchain.new(profile: options.fetch("--profile"), target_dir: options.fetch("--target-dir"), progress: $stderr)
+             .build
+  rescue Toolchain::Missing => e
+    warn e.message
+    puts e.need.packages.fetch("Debian, Ubuntu", "").split if e.need
+    exit 1
+  end
+end
