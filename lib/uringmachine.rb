@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "uringmachine/ruby_version" # the first of all
+
 # Ruby would load it when it is first used, and a trap handler can't load anything.
 require "set" # rubocop:disable Lint/RedundantRequireStatement
 
