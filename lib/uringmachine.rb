@@ -7,6 +7,7 @@ require "set" # rubocop:disable Lint/RedundantRequireStatement
 
 require_relative "uringmachine/version"
 require_relative "uringmachine/native"
+require_relative "uringmachine/mailbox"
 require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
 require_relative "uringmachine/blocking_operation_thread_pool"
