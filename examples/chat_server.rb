@@ -3,7 +3,7 @@
 # A chat server: what one writes goes to all others. Each client has two fibers, one that reads and
 # one that writes, and the second ends with the first. Nobody waits for a client that reads slowly.
 #
-#   ruby -I lib examples/chat_server.rb 4321
+#   bin/ruby examples/chat_server.rb 4321
 #
 # and then, in two terminals, with a name as the first line:
 #

@@ -3,7 +3,7 @@
 # Many requests at once from one thread, by the Net::HTTP that comes with Ruby: the fiber scheduler
 # makes each of its waits let the other fibers run.
 #
-#   ruby -I lib examples/concurrent_http.rb http://example.com/ http://example.org/
+#   bin/ruby examples/concurrent_http.rb http://example.com/ http://example.org/
 #
 # Without URLs it starts a slow server of its own (each answer takes half a second) and asks it ten
 # times.

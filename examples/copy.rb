@@ -2,7 +2,7 @@
 
 # Copies a file through a pipe, by two fibers at once: one fills the pipe, the other empties it.
 #
-#   ruby -I lib examples/copy.rb README.md /tmp/README.copy
+#   bin/ruby examples/copy.rb README.md /tmp/README.copy
 #   cmp README.md /tmp/README.copy && echo the same
 
 require "polyphony"

@@ -3,7 +3,7 @@
 # Follows the links of a site, each page in a fiber of its own: the fibers form the same tree as the
 # pages. When time is up, all of them end with the first.
 #
-#   ruby -I lib examples/crawler.rb http://example.com/ 10
+#   bin/ruby examples/crawler.rb http://example.com/ 10
 #
 # crawls for at most ten seconds.
 

@@ -3,7 +3,7 @@
 # An echo server whose data never becomes a Ruby String: each client's fiber lets the kernel move
 # it from the socket into a pipe and back.
 #
-#   ruby -I lib examples/echo_server.rb 1234
+#   bin/ruby examples/echo_server.rb 1234
 #
 # and in another terminal, as often as you like:
 #

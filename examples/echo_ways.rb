@@ -3,7 +3,7 @@
 # An echo server in four ways, from a String for each piece of data to none at all. Choose one by
 # its name: read_write, pipe_ends, pipe or double_splice.
 #
-#   ruby -I lib examples/echo_ways.rb 1234 pipe
+#   bin/ruby examples/echo_ways.rb 1234 pipe
 #   echo hello | nc -N 127.0.0.1 1234
 #
 # Ends with ctrl-C.

@@ -2,8 +2,8 @@
 
 # Decompresses its input: a filter, as gunzip is. What the input says of itself goes to stderr.
 #
-#   ruby -I lib examples/gunzip.rb <archive.gz >archive
-#   gzip <README.md | ruby -I lib examples/gunzip.rb | diff - README.md && echo the same
+#   bin/ruby examples/gunzip.rb <archive.gz >archive
+#   gzip <README.md | bin/ruby examples/gunzip.rb | diff - README.md && echo the same
 
 require "polyphony"
 require "zlib"

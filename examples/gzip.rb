@@ -2,8 +2,8 @@
 
 # Compresses its input: a filter, as gzip is.
 #
-#   ruby -I lib examples/gzip.rb <README.md | gunzip | diff - README.md && echo the same
-#   echo foobar | ruby -I lib examples/gzip.rb | gunzip
+#   bin/ruby examples/gzip.rb <README.md | gunzip | diff - README.md && echo the same
+#   echo foobar | bin/ruby examples/gzip.rb | gunzip
 
 require "polyphony"
 

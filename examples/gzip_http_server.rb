@@ -3,7 +3,7 @@
 # An HTTP server that compresses whatever file it is asked for on its way. One fiber compresses
 # into a pipe; another one moves what comes out to the client, in chunks, within the kernel.
 #
-#   ruby -I lib examples/gzip_http_server.rb 1234 .
+#   bin/ruby examples/gzip_http_server.rb 1234 .
 #   curl --compressed http://127.0.0.1:1234/README.md
 
 require "polyphony"

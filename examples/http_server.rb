@@ -3,7 +3,7 @@
 # A small HTTP server: a fiber for each connection, which reads a request and answers it, one after
 # the other, for as long as the client likes.
 #
-#   ruby -I lib examples/http_server.rb 8080
+#   bin/ruby examples/http_server.rb 8080
 #   curl -i localhost:8080/                          # hello
 #   curl -i --data-binary @README.md localhost:8080/echo    # what was sent
 #   curl -iN localhost:8080/count                    # a line every now and then

@@ -3,7 +3,7 @@
 # An echo server on the machine itself: bare descriptors, one fiber for each connection, and a
 # buffer that each of them uses again and again.
 #
-#   ruby -I lib examples/machine_echo.rb 1234
+#   bin/ruby examples/machine_echo.rb 1234
 #   echo hello | nc -N 127.0.0.1 1234
 #
 # Ends with ctrl-C, and then prints what the machine has counted.

@@ -3,7 +3,7 @@
 # Feeds what comes through a connection to a parser, in four ways. Choose one by its name: while,
 # read_loop, recv_loop or feed_loop.
 #
-#   ruby -I lib examples/parse_stream.rb 1234 feed_loop
+#   bin/ruby examples/parse_stream.rb 1234 feed_loop
 #   printf '5:hello,6:world!,' | nc -N 127.0.0.1 1234
 #
 # The parser here is one of netstrings (a length, a colon, so many bytes, a comma). Any with a method

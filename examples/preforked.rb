@@ -3,7 +3,7 @@
 # An echo server on several processors: processes that accept on one socket, each with fibers of its
 # own. One that dies is replaced; ctrl-C ends them all.
 #
-#   ruby -I lib examples/preforked.rb 4321 4
+#   bin/ruby examples/preforked.rb 4321 4
 #
 # starts four. Each tells its clients who it is:
 #

@@ -4,7 +4,7 @@
 # Choose one by its name: pipe_ends, pipes or double_splice. (examples/tcp_proxy.rb has the shortest
 # one, `Polyphony.proxy`.)
 #
-#   ruby -I lib examples/proxy_ways.rb 4321 127.0.0.1:1234 pipes
+#   bin/ruby examples/proxy_ways.rb 4321 127.0.0.1:1234 pipes
 #
 # with examples/echo_ways.rb on port 1234, for one, and then:
 #

@@ -3,7 +3,7 @@
 # Serves a Rack 3 application: UM::RackServer, and what a program around it has to do. Needs the
 # rack gem.
 #
-#   ruby -I lib examples/rack_server.rb examples/rack/config.ru --port 9292
+#   bin/ruby examples/rack_server.rb examples/rack/config.ru --port 9292
 #   curl http://127.0.0.1:9292/
 #
 # Ends with ctrl-C or SIGTERM: requests that are being served have ten seconds to end.

@@ -3,7 +3,7 @@
 # A client of Redis in a few lines: commands, a pipeline, and messages from one fiber to another.
 #
 #   redis-server --port 6380 --save "" &
-#   ruby -I lib examples/redis_client.rb 6380
+#   bin/ruby examples/redis_client.rb 6380
 #
 # It writes to the keys that begin with "example:".
 

@@ -3,7 +3,7 @@
 # Sends a file to whoever connects, in three ways that all leave the data in the kernel. Choose
 # one by its name: loop, fibers or double_splice.
 #
-#   ruby -I lib examples/send_file.rb 1234 README.md double_splice
+#   bin/ruby examples/send_file.rb 1234 README.md double_splice
 #   nc 127.0.0.1 1234 </dev/null | diff - README.md && echo the same
 
 require "polyphony"

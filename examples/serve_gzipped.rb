@@ -3,7 +3,7 @@
 # Sends a file to whoever connects, compressed by Ruby's own zlib, in two ways. Choose one by its
 # name: string or writer.
 #
-#   ruby -I lib examples/serve_gzipped.rb 1234 README.md writer
+#   bin/ruby examples/serve_gzipped.rb 1234 README.md writer
 #   nc 127.0.0.1 1234 </dev/null | gunzip | diff - README.md && echo the same
 
 require "polyphony"

@@ -3,7 +3,7 @@
 # Sends the output of a command to whoever connects. The bytes go from the command's pipe to the
 # socket within the kernel: this program never sees them.
 #
-#   ruby -I lib examples/splice_process_output.rb 1234 ls -l /
+#   bin/ruby examples/splice_process_output.rb 1234 ls -l /
 #   nc 127.0.0.1 1234 </dev/null
 
 require "polyphony"

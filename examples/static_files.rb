@@ -3,7 +3,7 @@
 # An HTTP server for the files of a folder. It sends each in chunks, so that nobody has to know how
 # long it will be, in two ways: choose one by its name, strings or splice.
 #
-#   ruby -I lib examples/static_files.rb 8080 . splice
+#   bin/ruby examples/static_files.rb 8080 . splice
 #   curl http://127.0.0.1:8080/README.md
 
 require "polyphony"

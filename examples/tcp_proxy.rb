@@ -3,7 +3,7 @@
 # A TCP proxy: every connection to PORT is passed on to a destination, both ways at once, and a
 # half-close as well.
 #
-#   ruby -I lib examples/tcp_proxy.rb 4321 127.0.0.1:1234
+#   bin/ruby examples/tcp_proxy.rb 4321 127.0.0.1:1234
 #
 # with examples/echo_server.rb on port 1234, for one, and then:
 #

@@ -38,7 +38,9 @@ module Polyphony
   Scheduler = UringMachine::FiberScheduler
 
   # @return [Pipe] a pipe as one object
-  def self.pipe = Pipe.new
+  def self.pipe
+    Pipe.new
+  end
 
   start
 end

@@ -1,10 +1,13 @@
 # frozen_string_literal: true
 
+require_relative "uringmachine/ruby_version" # the first of all
+
 # Ruby would load it when it is first used, and a trap handler can't load anything.
 require "set" # rubocop:disable Lint/RedundantRequireStatement
 
 require_relative "uringmachine/version"
 require_relative "uringmachine/native"
+require_relative "uringmachine/mailbox"
 require_relative "uringmachine/pending"
 require_relative "uringmachine/terminate"
 require_relative "uringmachine/blocking_operation_thread_pool"

@@ -348,7 +348,7 @@ RSpec.describe "the examples" do
 
   names.each do |name|
     it "#{name} tells how to try it" do
-      expect(source_of(name)).to match(%r{^#   ruby -I lib examples/#{name}})
+      expect(source_of(name)).to match(%r{^#   bin/ruby examples/#{name}})
     end
   end
 end

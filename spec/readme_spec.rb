@@ -3,18 +3,23 @@
 # The programs in README.md do what it says.
 RSpec.describe "README.md" do
   text = File.read(File.expand_path("../README.md", __dir__))
-  programs = text.scan(/^### (.+?)$.*?^```ruby\n(.*?)^```.*?^```text\n(.*?)^```/m)
+  sections = text.split(/^(?=##)/).to_h { |section| [section[/\A#+ (.+)$/, 1], section] }
+  pattern = /^```ruby\n(.*?)^```\n\n```text\n(.*?)^```/m
+  programs = sections.transform_values { |section| section.scan(pattern) }
 
-  programs.each do |title, program, output|
-    it "shows a program for #{title.downcase.inspect} that prints what it says" do
-      outcome = ruby_program(program)
-      expect(outcome.stdout).to eq(output), outcome.to_s
-      expect(outcome).to be_success
+  programs.each do |title, pairs|
+    pairs.each.with_index(1) do |(program, output), number|
+      it "shows program #{number} for #{title.downcase.inspect}, which prints what it says" do
+        outcome = ruby_program(program)
+        expect(outcome.stdout).to eq(output), outcome.to_s
+        expect(outcome).to be_success
+      end
     end
   end
 
-  it "shows one for each of the three doors" do
-    expect(programs.size).to eq(3)
+  it "shows one for each of the three doors, and none without its output" do
+    expect(programs.fetch_values("The machine", "The scheduler", "Polyphony").map(&:size)).to all(be_positive)
+    expect(text.scan(/^```ruby$/).size).to eq(programs.sum { |_, pairs| pairs.size })
   end
 
   it "names files and folders that are there" do

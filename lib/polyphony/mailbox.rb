@@ -7,9 +7,8 @@ module Polyphony
     # @param limit [Integer, nil] nil for none
     # @return [self]
     def cap(limit)
-      unless limit.nil? || (limit.is_a?(Integer) && limit.positive?)
-        raise ArgumentError, "a positive Integer or nil is needed"
-      end
+      raise TypeError, "limit must be an Integer or nil" unless limit.nil? || limit.is_a?(Integer)
+      raise ArgumentError, "limit must be positive" unless limit.nil? || limit.positive?
 
       @limit = limit
       @senders ||= []

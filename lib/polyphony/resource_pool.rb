@@ -17,6 +17,7 @@ module Polyphony
     # @yieldreturn [Object] a new resource
     def initialize(limit:, &maker)
       raise ArgumentError, "no block given" unless maker
+      raise TypeError, "the limit must be an Integer" unless limit.is_a?(Integer)
       raise ArgumentError, "the limit must be positive" unless limit.positive?
 
       @limit = limit

@@ -71,6 +71,7 @@ module Polyphony
 
     # @param size [Integer] number of threads
     def initialize(size = Etc.nprocessors)
+      raise TypeError, "the number of threads must be an Integer" unless size.is_a?(Integer)
       raise ArgumentError, "a pool needs a thread" unless size.positive?
 
       @size = size

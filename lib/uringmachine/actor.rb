@@ -92,7 +92,9 @@ class UringMachine
     end
 
     # The machine to wait in: another thread's can't be.
-    def waiting_machine = @creator.__mine__? ? @creator : Thread.current.machine
+    def waiting_machine
+      @creator.__mine__? ? @creator : Thread.current.machine
+    end
 
     def handle(target, method, args, options)
       value = target.public_send(method, *args, **options)

@@ -8,8 +8,8 @@ class UringMachine
   class BlockingOperationThreadPool
     # @param size [Integer] most threads; by default as many as there are processors
     def initialize(size = Etc.nprocessors)
-      valid = size.is_a?(Integer) && size.positive?
-      raise ArgumentError, "size must be a positive Integer: #{size.inspect}" unless valid
+      raise TypeError, "size must be an Integer: #{size.inspect}" unless size.is_a?(Integer)
+      raise ArgumentError, "size must be positive: #{size}" unless size.positive?
 
       @size = size
       start_anew

@@ -12,10 +12,10 @@ library = File.expand_path("../polyphony_rs/#{series}/polyphony_rs.#{RbConfig::C
 begin
   require File.exist?(library) ? library : "polyphony_rs/polyphony_rs"
 rescue LoadError => e
-  checkout = File.exist?(File.expand_path("../../bin/setup", __dir__))
+  setup = File.expand_path("../../bin/setup", __dir__)
   raise LoadError, <<~MESSAGE.chomp, cause: e
     polyphony-rs: the native extension could not be loaded into Ruby #{RUBY_VERSION}
       cause: #{e.message}
-      to mend it: #{checkout ? "bin/setup --ruby-version #{series}" : "gem pristine polyphony-rs"}
+      to mend it: #{File.exist?(setup) ? "RUBY=#{RbConfig.ruby} #{setup}" : "gem pristine polyphony-rs"}
   MESSAGE
 end

@@ -93,7 +93,9 @@ class UringMachine
     end
 
     # Whether connections should be closed after the request that is being served.
-    def stopping? = @stopping
+    def stopping?
+      @stopping
+    end
 
     # Says what went wrong where nobody else can.
     # @private

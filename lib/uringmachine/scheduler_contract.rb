@@ -169,7 +169,9 @@ class UringMachine
     end
 
     # Hook of interrupts that were handled: the others may run.
-    def yield = waiting(:yield) { @scheduler.yield }
+    def yield
+      waiting(:yield) { @scheduler.yield }
+    end
 
     # Hook of Fiber.schedule.
     def fiber(*arguments, &body)
@@ -216,7 +218,9 @@ class UringMachine
 
     private
 
-    def hook?(name) = REQUIRED.include?(name) || OPTIONAL.include?(name)
+    def hook?(name)
+      REQUIRED.include?(name) || OPTIONAL.include?(name)
+    end
 
     def violate(message)
       violation = Violation.new("#{@scheduler.class}: #{message}")
@@ -327,6 +331,8 @@ class UringMachine
       violate("closed while fibers wait in #{list.join("; ")}")
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
   end
 end

@@ -84,7 +84,7 @@ RSpec.describe UM, "TLS" do
         require "uringmachine"
         begin
           UM.new.ssl_set_bio(Object.new)
-        rescue UM::Error => e
+        rescue TypeError => e
           puts e.message
         end
       RUBY

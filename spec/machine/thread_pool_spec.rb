@@ -48,7 +48,8 @@ RSpec.describe "UringMachine::BlockingOperationThreadPool" do
   end
 
   it "refuses a size that is none" do
-    [0, -1, nil, "2"].each { |size| expect { described_class.new(size) }.to raise_error(ArgumentError) }
+    [0, -1].each { |size| expect { described_class.new(size) }.to raise_error(ArgumentError) }
+    [nil, "2", 1.5].each { |size| expect { described_class.new(size) }.to raise_error(TypeError) }
   end
 
   def described_class = UM::BlockingOperationThreadPool

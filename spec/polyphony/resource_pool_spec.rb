@@ -156,6 +156,7 @@ RSpec.describe Polyphony::ResourcePool, :polyphony do
   it "refuses bad input" do
     expect { described_class.new(limit: 1) }.to raise_error(ArgumentError)
     expect { described_class.new(limit: 0) { nil } }.to raise_error(ArgumentError)
+    [nil, "2", 1.5].each { |limit| expect { described_class.new(limit:) { nil } }.to raise_error(TypeError) }
     expect { pool(1).acquire }.to raise_error(ArgumentError)
   end
 end

@@ -128,6 +128,7 @@ RSpec.describe Polyphony::ThreadPool, :polyphony do
 
   it "refuses bad input" do
     expect { described_class.new(0) }.to raise_error(ArgumentError)
+    [nil, "2", 1.5].each { |size| expect { described_class.new(size) }.to raise_error(TypeError) }
     expect { pool.process }.to raise_error(ArgumentError)
     expect { pool.cast }.to raise_error(ArgumentError)
   end

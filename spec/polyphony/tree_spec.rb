@@ -208,6 +208,7 @@ RSpec.describe "the tree of fibers", :polyphony do
       expect(log.grep(Integer)).to eq([0, 1, 2, 3])
       expect(log.index([:sent, 3])).to be > log.index(2)
       expect { fiber.mailbox.cap(0) }.to raise_error(ArgumentError)
+      expect { fiber.mailbox.cap("1") }.to raise_error(TypeError)
     end
 
     it "come from other threads" do

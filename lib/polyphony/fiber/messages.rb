@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Polyphony
-  # Messages to fibers.
+  # Messages to fibers: what {Fiber#mailbox} is under Polyphony.
   module FiberMessages
     # Sends a message to the fiber. See {Kernel#receive}.
     # @return [self]
@@ -9,21 +9,13 @@ module Polyphony
       mailbox << message
       self
     end
-  end
-end
 
-# Every fiber has a mailbox, made when first asked for.
-class Fiber
-  # @return [Polyphony::Mailbox] the messages that it has got
-  def mailbox
-    @__um_mailbox ||= new_mailbox # rubocop:disable Naming/MemoizedInstanceVariableName -- known natively
-  end
+    private
 
-  private
-
-  # That of a thread's main fiber is the thread's.
-  def new_mailbox
-    Polyphony.main_fiber if equal?(Fiber.current) && Fiber.blocking? # it is known from now on
-    main? ? Polyphony::ThreadMailboxes.of(thread) : Polyphony::Mailbox.new
+    # That of a thread's main fiber is the thread's.
+    def __new_mailbox__
+      Polyphony.main_fiber if equal?(Fiber.current) && Fiber.blocking? # it is known from now on
+      main? ? ThreadMailboxes.of(thread) : Mailbox.new
+    end
   end
 end

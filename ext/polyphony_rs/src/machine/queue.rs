@@ -21,7 +21,6 @@ pub(super) struct Queue {
 }
 
 static TYPE: DataType<Queue> = DataType::new();
-static CLASS: typed::Class = typed::Class::new();
 
 impl Typed for Queue {
     const NAME: &'static std::ffi::CStr = c"UringMachine::Queue";
@@ -45,11 +44,6 @@ enum End {
 impl Queue {
     fn new() -> Self {
         Self { items: value::array(), line: Line::default() }
-    }
-
-    /// A queue as a Ruby object.
-    pub(super) fn create() -> VALUE {
-        typed::wrap(CLASS.get(), Self::new())
     }
 
     /// The queue in an object; a TypeError for anything else.
@@ -143,7 +137,7 @@ fn shift(this: VALUE, queue: VALUE) -> Outcome {
 
 /// Defines `UM::Queue` and the machine's methods.
 pub(super) fn init(machine_class: VALUE) {
-    let class = CLASS.define_under(machine_class, c"Queue");
+    let class = typed::define_class_under(machine_class, c"Queue");
     typed::define_allocator::<Queue>(class);
     define(class, c"initialize", method!(initialize, 0));
     define(class, c"count", method!(count, 0));

@@ -81,7 +81,6 @@ impl Typed for Spun {
 
 /// No instance variable that Ruby could name: a running fiber relies on its record.
 static RECORD: Name = Name::new(c"__um_spun__");
-static MAILBOX: Name = Name::new(c"@__um_mailbox");
 
 impl Spun {
     /// The record of a fiber, if it was spun.
@@ -405,17 +404,6 @@ fn done_listeners(this: VALUE) -> Outcome {
     }
 }
 
-/// `Fiber#mailbox`: a queue of its own, made when first asked for.
-fn mailbox(this: VALUE) -> Outcome {
-    let existing = value::ivar(this, MAILBOX.id());
-    if existing != NIL {
-        return Ok(existing);
-    }
-    let queue = Queue::create();
-    value::set_ivar(this, MAILBOX.id(), queue)?;
-    Ok(queue)
-}
-
 pub(super) fn init() {
     use crate::ruby::method::{define, method};
     // SAFETY: during initialisation.
@@ -435,5 +423,4 @@ pub(super) fn init() {
     define(fiber::class(), c"set_result", method!(set_result, 1));
     define(fiber::class(), c"add_done_listener", method!(add_done_listener, 1));
     define(fiber::class(), c"done_listeners", method!(done_listeners, 0));
-    define(fiber::class(), c"mailbox", method!(mailbox, 0));
 }

@@ -61,7 +61,8 @@ fn periodically(this: VALUE, interval: VALUE) -> Outcome {
     if !value::block_given() {
         return Err(Raise::local_jump_error("no block given"));
     }
-    let seconds = value::seconds(interval)?.unwrap_or(0.0);
+    let seconds = value::seconds(interval)?
+        .ok_or_else(|| Raise::type_error("interval must be a number of seconds"))?;
     if seconds.is_nan() || seconds <= 0.0 {
         return Err(Raise::argument_error("interval must be positive"));
     }

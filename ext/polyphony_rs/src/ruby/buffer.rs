@@ -4,7 +4,7 @@ use std::os::raw::{c_long, c_void};
 
 use rb_sys::VALUE;
 
-use super::value::{is_string, kind_of, string_len};
+use super::value::{class_name, is_string, kind_of, string_len};
 use super::{NIL, protect};
 use crate::errors::{Outcome, Raise};
 
@@ -100,12 +100,13 @@ pub(crate) fn is_buffer(value: VALUE) -> bool {
     kind_of(value, unsafe { rb_sys::rb_cIOBuffer })
 }
 
-/// Refuses what has no memory to lend.
+/// Refuses what has no memory to lend: with `UM::Error`, as uringmachine does (docs/design/errors.md).
 pub(crate) fn check(value: VALUE) -> Outcome<()> {
     if is_string(value) || is_buffer(value) {
         return Ok(());
     }
-    Err(Raise::um_error("buffer must be a String or an IO::Buffer"))
+    let given = class_name(value);
+    Err(Raise::um_error(format!("buffer must be a String or an IO::Buffer, not {given}")))
 }
 
 /// Makes room for `maxlen` bytes at `offset` (negative: from the end, -1 appends) and locks the

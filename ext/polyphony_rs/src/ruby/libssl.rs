@@ -303,11 +303,10 @@ fn ssl_type(object: VALUE) -> Outcome<&'static rb_sys::rb_data_type_t> {
             .filter(|found| CStr::from_ptr(found.wrap_struct_name) == TYPE_NAME)
     };
     found.ok_or_else(|| {
-        if value::is_defined(c"OpenSSL") {
-            Raise::type_error("an OpenSSL::SSL::SSLSocket is needed")
-        } else {
-            Raise::um_error("OpenSSL is not loaded: require \"openssl\" first")
-        }
+        let given = value::class_name(object);
+        let loaded = value::is_defined(c"OpenSSL");
+        let hint = if loaded { "" } else { " (require \"openssl\" first)" };
+        Raise::type_error(format!("an OpenSSL::SSL::SSLSocket is needed, not {given}{hint}"))
     })
 }
 

@@ -23,7 +23,7 @@ use rb_sys::VALUE;
 use crate::errors::{Outcome, Raise};
 use crate::machine::line::Line;
 use crate::machine::{Machine, State};
-use crate::ruby::libssl::Ssl;
+use crate::ruby::libssl::{Ssl, is_ssl_socket};
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::{NIL, value};
@@ -120,6 +120,12 @@ impl UmIo {
     fn new(machine_object: VALUE, target: VALUE, mode: VALUE) -> Outcome<Self> {
         let machine = Machine::of(machine_object)?;
         let is_number = value::is_integer(target);
+        if !is_number && !is_ssl_socket(target) {
+            return Err(Raise::type_error(format!(
+                "a descriptor or an OpenSSL::SSL::SSLSocket is needed, not {}",
+                value::class_name(target)
+            )));
+        }
         let mode = Mode::of(mode, !is_number)?;
         let (fd, socket) = if is_number {
             (descriptor(target)?, NIL)

@@ -400,6 +400,8 @@ pub(crate) fn int64(value: VALUE, what: &str) -> Outcome<i64> {
     match fixnum(value) {
         Some(number) => Ok(number),
         None if is_integer(value) => Err(Raise::range_error(format!("{what} is out of range"))),
-        None => Err(Raise::type_error(format!("{what} must be an Integer"))),
+        None => {
+            Err(Raise::type_error(format!("{what} must be an Integer, not {}", class_name(value))))
+        }
     }
 }
