@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "uringmachine"
+require_relative "polyphony/version"
 require_relative "polyphony/errors"
 require_relative "polyphony/ending"
 require_relative "polyphony/mailbox"

@@ -4,13 +4,13 @@ require "rbconfig"
 
 # Loads the compiled extension.
 #
-# A checkout keeps one library per Ruby series (`polyphony_rs/3.4/polyphony_rs`), and so does a
-# precompiled gem; RubyGems' own Cargo builder puts the only one at `polyphony_rs/polyphony_rs`.
+# There is one library for each Ruby series (`polyphony_rs/3.4/polyphony_rs`), in a checkout and in
+# a gem, compiled or precompiled.
 series = RUBY_VERSION[/\A\d+\.\d+/]
 library = File.expand_path("../polyphony_rs/#{series}/polyphony_rs.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
 
 begin
-  require File.exist?(library) ? library : "polyphony_rs/polyphony_rs"
+  require library
 rescue LoadError => e
   setup = File.expand_path("../../bin/setup", __dir__)
   raise LoadError, <<~MESSAGE.chomp, cause: e

@@ -1,66 +1,49 @@
 # frozen_string_literal: true
 
-require "fileutils"
-require "open3"
-require "tmpdir"
+require_relative "../support/gem_home"
 
 # Builds the gem, installs it into an empty GEM_HOME the way a user's machine would, and loads
 # it from an unrelated folder. Everything is compiled anew but the dependencies' crates, which
 # newer cargos keep from one run to the next (CARGO_BUILD_BUILD_DIR).
 RSpec.describe "the packaged gem", :packaging, :slow, time_limit: 600 do
-  root = File.expand_path("../..", __dir__)
-
   before(:context) do
-    @folder = Dir.mktmpdir("polyphony-gem")
-    @unrelated = File.join(@folder, "unrelated")
-    FileUtils.mkdir_p(@unrelated)
-    @package = File.join(@folder, "polyphony-rs.gem")
-    run_gem("build", "polyphony-rs.gemspec", "--output", @package, chdir: root)
-    run_gem("install", "--local", "--no-document", @package, chdir: @unrelated)
+    @home = SpecSupport::GemHome.new
+    @package = File.join(@home.folder, "polyphony-rs.gem")
+    @home.run_gem("build", "polyphony-rs.gemspec", "--output", @package, chdir: SpecSupport::GemHome::ROOT)
+    @home.run_gem("install", "--local", "--no-document", @package)
   end
 
-  after(:context) { FileUtils.rm_rf(@folder) }
-
-  # Nothing of this checkout or of Bundler may reach these processes.
-  def environment
-    series = RUBY_VERSION[/\A\d+\.\d+/]
-    {
-      "GEM_HOME" => File.join(@folder, "home"), "GEM_PATH" => File.join(@folder, "home"),
-      "RUBYOPT" => nil, "RUBYLIB" => nil, "BUNDLE_GEMFILE" => nil, "BUNDLE_PATH" => nil,
-      "CARGO_TARGET_DIR" => nil, "RUBY" => RbConfig.ruby,
-      "CARGO_BUILD_BUILD_DIR" => File.expand_path("../../target/gem-#{series}", __dir__)
-    }
-  end
-
-  def run_ruby(*arguments, chdir: @unrelated)
-    output, status = Open3.capture2e(environment, RbConfig.ruby, *arguments, chdir:)
-    raise "ruby #{arguments.join(" ")} failed (#{status}):\n#{output}" unless status.success?
-
-    output
-  end
-
-  def run_gem(*arguments, chdir:)
-    run_ruby("-e", 'require "rubygems/gem_runner"; Gem::GemRunner.new.run(ARGV)', "--", *arguments, chdir:)
-  end
+  after(:context) { @home.remove }
 
   %w[polyphony-rs polyphony uringmachine].each do |feature|
     it "runs a program after require #{feature.inspect}" do
-      output = run_ruby("-e", "require #{feature.inspect}; p UM.new.metrics[:ops_pending]")
-      expect(output).to eq("0\n")
+      expect(@home.run_ruby("-e", "require #{feature.inspect}; p UM.new.metrics[:ops_pending]")).to eq("0\n")
     end
   end
 
   it "loads its own library and not the checkout's" do
-    output = run_ruby("-e", <<~'RUBY')
-      require "uringmachine"
-      puts $LOADED_FEATURES.grep(/polyphony_rs\.so\z/)
-    RUBY
-    expect(output.lines.map(&:chomp)).to contain_exactly(start_with(File.realpath(@folder)))
+    expect(@home.loaded_libraries).to contain_exactly(start_with(File.realpath(@home.folder)))
+  end
+
+  it "installs one library, without what debuggers read, and keeps nothing of the compilation" do
+    libraries = Dir.glob(File.join(@home.folder, "home", "**", "*.so"))
+    expect(libraries).to contain_exactly(end_with("lib/polyphony_rs/#{RUBY_VERSION[/\A\d+\.\d+/]}/polyphony_rs.so"))
+    expect(File.binread(libraries.first)).not_to include(".debug_line", ".symtab")
+    expect(Dir.glob(File.join(@home.folder, "home", "**", "{target,*.o,*.rlib}"))).to be_empty
   end
 
   it "contains sources and no compiled library, spec or tool" do
-    files = run_gem("specification", @package, "files", "--yaml", chdir: @unrelated)
-    expect(files).to include("ext/polyphony_rs/Cargo.toml", "Cargo.lock", "src/lib.rs")
+    files = @home.run_gem("specification", @package, "files", "--yaml")
+    expect(files).to include("ext/polyphony_rs/Cargo.toml", "Cargo.lock", "src/lib.rs", "examples/echo_server.rb")
     expect(files).not_to match(%r{\.so$|- spec/|- bin/|- target/})
+  end
+
+  it "has the version that Cargo, Polyphony and UringMachine have" do
+    versions = @home.run_ruby("-e", <<~RUBY)
+      require "polyphony"
+      puts Gem.loaded_specs["polyphony-rs"].version, Polyphony::VERSION, UringMachine::VERSION
+    RUBY
+    cargo = File.read(File.join(SpecSupport::GemHome::ROOT, "Cargo.toml"))[/^version = "(.*)"/, 1]
+    expect(versions.split).to eq([cargo] * 3)
   end
 end
