@@ -200,6 +200,17 @@ pub fn can_read_now(fd: RawFd, position: u64) -> bool {
     unsafe { libc::preadv2(fd, &raw const iov, 1, position, libc::RWF_NOWAIT) == 1 }
 }
 
+/// Whether a file's bytes are nowhere but in memory (tmpfs, memfd).
+#[must_use]
+#[allow(clippy::unnecessary_cast)] // both are of other types with other C libraries
+pub fn lives_in_memory(fd: RawFd) -> bool {
+    // SAFETY: all zeroes is a valid statfs, and it lives across the call.
+    unsafe {
+        let mut stat: libc::statfs = std::mem::zeroed();
+        libc::fstatfs(fd, &raw mut stat) == 0 && stat.f_type as i64 == libc::TMPFS_MAGIC as i64
+    }
+}
+
 /// Bytes of a page of memory.
 #[must_use]
 pub fn page_size() -> u64 {

@@ -23,13 +23,16 @@ class Toolchain
   NEEDS = [
     Need.new(
       name: "a C compiler with make",
-      sign: /linker `[^`]*` not found|failed to find tool|make: not found/,
+      sign: /linker `[^`]*` not found|failed to find tool|cannot find 'ld'|cannot find -lgcc|cannot execute.*cc1/,
       reason: "Rust links by it",
       packages: { "Debian, Ubuntu" => "build-essential", "Fedora" => "gcc make", "Alpine" => "build-base" }
     ),
     Need.new(
       name: "libclang, with clang's own headers",
-      sign: /Unable to find libclang|libclang.*(?:not|n't).*load|'(?:stddef|stdarg|stdbool|stdalign|float)\.h' file not found/,
+      sign: Regexp.union(
+        /Unable to find libclang|libclang.*could not be opened|Dynamic loading not supported/,
+        /'(?:stddef|stdarg|stdbool|stdint|stdalign|stdatomic|limits|float|\w*intrin)\.h' file not found/
+      ),
       reason: "bindgen reads Ruby's headers with it; libclang-cpp and llvm-config don't do",
       packages: { "Debian, Ubuntu" => "libclang-dev", "Fedora" => "clang-devel", "Alpine" => "clang-dev" }
     ),
@@ -48,7 +51,7 @@ class Toolchain
     ),
     Need.new(
       name: "Rust #{File.read(File.join(ROOT, "Cargo.toml"))[/^rust-version = "(.*)"/, 1]} or newer, with cargo",
-      sign: /edition2024|is not supported by the following package|rustup could not choose|no such file.*rustc/i,
+      sign: /edition2024|is not supported by the following package|rustup could not choose|could not execute process `rustc/,
       reason: "the extension is written in it",
       packages: { "Debian 13, Ubuntu 25.10" => "cargo", "Fedora" => "cargo", "Alpine" => "cargo",
                   "elsewhere" => nil }
@@ -127,10 +130,8 @@ class Toolchain
   end
 
   def run(cargo, *arguments)
-    # rustc has to be the one that belongs to this cargo.
-    environment = { "RUBY" => RbConfig.ruby, "PATH" => [File.dirname(cargo), ENV.fetch("PATH", "")].join(":") }
     log = +""
-    Open3.popen2e(environment, cargo, *arguments, chdir: ROOT) do |input, output, thread|
+    Open3.popen2e(environment(cargo), cargo, *arguments, chdir: ROOT) do |input, output, thread|
       input.close
       output.each_line do |line|
         log << line
@@ -139,6 +140,17 @@ class Toolchain
       end
       [log, thread.value]
     end
+  end
+
+  def environment(cargo)
+    # rustc has to be the one that belongs to this cargo.
+    settings = { "RUBY" => RbConfig.ruby, "PATH" => [File.dirname(cargo), ENV.fetch("PATH", "")].join(":"),
+                 "LC_ALL" => "C", "RUST_BACKTRACE" => "0", "CARGO_TERM_COLOR" => "never" }
+    # On musl Rust links statically, and then neither Ruby could load the extension nor bindgen libclang.
+    if RbConfig::CONFIG["arch"].include?("musl")
+      settings["RUSTFLAGS"] = "#{ENV.fetch("RUSTFLAGS", "")} -C target-feature=-crt-static".strip
+    end
+    settings
   end
 end
 

@@ -37,7 +37,9 @@ RSpec.describe UM::IO, "with redis-server" do
 
   it "says hello as a Hash" do
     hello = redis_call("HELLO", "3")
-    expect(hello).to include("server" => "redis", "proto" => 3, "role" => "master", "modules" => [])
+    expect(hello).to include("server" => "redis", "proto" => 3, "role" => "master")
+    # Which ones there are depends on the server; each is a Hash in its turn.
+    expect(hello["modules"]).to be_an(Array).and all(include("name", "ver"))
     expect(hello["version"]).to match(/\A\d+\.\d+\.\d+\z/)
   end
 

@@ -21,7 +21,7 @@ impl Adler {
     }
 
     pub(super) fn value(self) -> u32 {
-        self.sum_of_sums << 16 | self.sum
+        (self.sum_of_sums << 16) | self.sum
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -95,7 +95,7 @@ mod tests {
             let a = (a + u64::from(*byte)) % 65_521;
             (a, (a + b) % 65_521)
         });
-        u32::try_from(b << 16 | a).expect("two sums of 16 bits")
+        u32::try_from((b << 16) | a).expect("two sums of 16 bits")
     }
 
     #[test]

@@ -166,15 +166,17 @@ fn is_in_memory(fd: RawFd, position: u64, len: usize) -> bool {
     let end = position + len as u64;
     let pages = end.div_ceil(page) - position / page;
     let counts = cachestat(fd, &Range { offset: position, len: len as u64 });
-    // A page that is still being read in is there, but not ready. They come in order.
-    counts.is_ok_and(|counts| counts.cached >= pages) && sys::can_read_now(fd, end - 1)
+    // A page that is still being read in is there, but not ready. They come in order. Where files
+    // live in memory, none is read in, and the kernel answers no question about it.
+    counts.is_ok_and(|counts| counts.cached >= pages)
+        && (sys::can_read_now(fd, end - 1) || sys::lives_in_memory(fd))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Seek, SeekFrom, Write};
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsRawFd, FromRawFd};
 
     fn file(content: &[u8]) -> std::fs::File {
         let path = std::env::temp_dir().join(format!(
@@ -238,6 +240,19 @@ mod tests {
         } else {
             assert_eq!(cached.ready(fd, 100_000), None);
         }
+    }
+
+    #[test]
+    fn what_lives_in_memory_is_in_memory() {
+        // SAFETY: a name that ends with a NUL; the descriptor has no other owner.
+        let mut file = unsafe {
+            let fd = libc::memfd_create(c"polyphony-cached".as_ptr(), libc::MFD_CLOEXEC);
+            std::fs::File::from_raw_fd(fd)
+        };
+        file.write_all(&[7; 10_000]).expect("write");
+        file.seek(SeekFrom::Start(5000)).expect("seek");
+        let ready = new(has_cachestat()).ready(file.as_raw_fd(), 100_000);
+        assert_eq!(ready, has_cachestat().then_some(5000));
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Chunked {
         }
         let digit = char::from(byte).to_digit(16).ok_or(Refusal::ChunkSize)?;
         self.digits += 1;
-        self.left = self.left << 4 | u64::from(digit);
+        self.left = (self.left << 4) | u64::from(digit);
         Ok(State::Size)
     }
 
