@@ -88,12 +88,6 @@ pub(crate) fn alive(fiber: VALUE) -> bool {
     truthy(unsafe { rb_sys::rb_fiber_alive_p(fiber) })
 }
 
-/// A new non-blocking fiber that runs `body` with `data` as its callback argument.
-pub(crate) fn new(body: rb_block_call_func, data: VALUE) -> Outcome {
-    // SAFETY: under protect; running out of memory for stacks raises FiberError.
-    protect(|| unsafe { rb_sys::rb_fiber_new(body, data) })
-}
-
 /// A new non-blocking fiber of a class, which runs a Proc. To make the Proc of a native body takes
 /// longer than to call `new`: one for many fibers is best.
 pub(crate) fn new_of(class: VALUE, body: VALUE) -> Outcome {
