@@ -36,7 +36,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
   end
 
   it "run beside other fibers" do
-    values = in_fibers(-> { File.open(fifo, &:read) }, -> { File.write(fifo, "text") }, scheduler: enabled)
+    values = in_fibers(-> { File.read(fifo) }, -> { File.write(fifo, "text") }, scheduler: enabled)
     expect(values).to eq(["text", 4])
   end
 
@@ -66,7 +66,13 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
     shared = Class.new(UM::FiberScheduler) do
       define_method(:initialize) { super().then { enable_blocking_operations(pool) } }
     end
-    sizes = Array.new(4) { Thread.new { in_fiber(scheduler: shared) { Zlib.inflate(Zlib.deflate("x" * 50_000)).size } } }
+    sizes = Array.new(4) do
+      Thread.new do
+        in_fiber(scheduler: shared) do
+          Zlib.inflate(Zlib.deflate("x" * 50_000)).size
+        end
+      end
+    end
     expect(sizes.map(&:value)).to eq([50_000] * 4)
   end
 
@@ -137,7 +143,13 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
     it "once, by the first of several exceptions; the others come at the next waits" do
       errors = []
       in_fiber(scheduler: enabled) do
-        fiber = Fiber.schedule { 3.times { errors << error_of { errors.empty? ? open_for_ever : sleep }.message } }
+        fiber = Fiber.schedule do
+          3.times do
+            errors << error_of do
+              errors.empty? ? open_for_ever : sleep
+            end.message
+          end
+        end
         let_begin
         3.times { |number| Fiber.scheduler.fiber_interrupt(fiber, IOError.new("number #{number}")) }
       end
@@ -146,10 +158,12 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
 
     it "and not by values" do
       text, = in_fibers(
-        -> { File.open(fifo, &:read) },
+        -> { File.read(fifo) },
         lambda {
           let_begin
-          Fiber.scheduler.machine.pending.map(&:fiber).each { |fiber| Fiber.scheduler.machine.schedule(fiber, 1) }
+          Fiber.scheduler.machine.pending.map(&:fiber).each do |fiber|
+            Fiber.scheduler.machine.schedule(fiber, 1)
+          end
           sleep(0.001)
           File.write(fifo, "text")
         },

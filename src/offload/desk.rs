@@ -279,8 +279,11 @@ mod tests {
 
         fn hand_in(&self, key: u64) -> Arc<Job<Told>> {
             let (tell, told) = channel();
-            let task =
-                Told { begun: self.begun.0.clone(), told: Mutex::new(told), tell: Mutex::new(tell) };
+            let task = Told {
+                begun: self.begun.0.clone(),
+                told: Mutex::new(told),
+                tell: Mutex::new(tell),
+            };
             self.desk.hand_in(task, self.inbox.clone(), OpKey::from_user_data(key))
         }
 
