@@ -1,7 +1,10 @@
 //! Worker threads for blocking libc calls and CPU work, reporting back to a ring's owner.
 //!
 //! The two kinds have workers of their own: a slow name server doesn't keep streams from being
-//! compressed, nor do those keep names from being looked up.
+//! compressed, nor do those keep names from being looked up. For tasks that only a thread of the
+//! binding's may carry out, there is a [desk].
+
+pub mod desk;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;

@@ -3,6 +3,24 @@
 require "etc"
 
 class UringMachine
+  # Threads for the operations of Ruby 4.0 and later: those keep no GVL, and can be broken off.
+  #
+  # @!method carry_out(machine, operation)
+  #   Has a thread carry the operation out while the calling fiber waits. Interrupted, the operation
+  #   is broken off, and its end awaited all the same.
+  #   @return [true, false, nil] false where no thread can be had, nil for what is no such operation
+  # @!method serve
+  #   Carries operations out until for some time there are none.
+  #   @return [nil]
+  # @api private
+  class OperationWorkers
+    private
+
+    # A thread that serves.
+    def hire = Thread.new { serve }
+  end
+  private_constant :OperationWorkers
+
   # Threads that carry out blocking operations (zlib, big numbers, file calls) beside the fibers.
   # They are started as they are needed, and end with the pool.
   class BlockingOperationThreadPool
@@ -16,21 +34,16 @@ class UringMachine
     end
 
     # Runs a job on one of the threads while the calling fiber waits. It comes back when the job is
-    # done, also when the fiber is interrupted meanwhile: the job may work on its caller's memory.
+    # done, also when the fiber is interrupted meanwhile: the job may work on its caller's memory. An
+    # operation of Ruby 4.0 and later is asked to end early then.
     # @param machine [UringMachine] the caller's
-    # @param job [#call]
-    # @return [Object] what the job returns
+    # @param job [#call] also what Ruby passes to the hook `blocking_operation_wait`
+    # @return [Object] what the job returns; for such an operation, whether it was carried out
     # @raise what the job raises, or what the fiber was interrupted with
     def process(machine, job)
       start_anew if @process != Process.pid
-      start_thread if @jobs.num_waiting.zero? && @threads < @size
-      answers = Queue.new
-      @jobs << Job.new(machine, answers, job)
-      answer, interruption = wait_for(machine, answers)
-      raise interruption if interruption
-      raise answer.error if answer.error
-
-      answer.value
+      carried_out = @workers.carry_out(machine, job)
+      carried_out.nil? ? call(machine, job) : carried_out
     end
 
     # Ends the threads.
@@ -55,11 +68,24 @@ class UringMachine
 
     private
 
+    # What only a thread that has the GVL can call.
+    def call(machine, job)
+      start_thread if @jobs.num_waiting.zero? && @threads < @size
+      answers = Queue.new
+      @jobs << Job.new(machine, answers, job)
+      answer, interruption = wait_for(machine, answers)
+      raise interruption if interruption
+      raise answer.error if answer.error
+
+      answer.value
+    end
+
     # No thread of the parent's lives in a forked child.
     def start_anew
       @process = Process.pid
       @jobs = Thread::Queue.new
       @threads = 0
+      @workers = OperationWorkers.new(@size)
       ObjectSpace.define_finalizer(self, Closing.new(@jobs))
     end
 

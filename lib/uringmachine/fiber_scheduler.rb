@@ -26,6 +26,11 @@ class UringMachine
     # Runs blocking operations (zlib, large Integers, file calls …) on threads beside the fibers. Ruby
     # calls the hook for it, `blocking_operation_wait`, whenever it is there, so it is there only
     # when asked for.
+    #
+    # From Ruby 4.0 on the threads do it without the GVL, and a fiber that is interrupted (Timeout,
+    # Fiber#raise, the end of its thread) has its operation broken off. It goes on when the thread
+    # has let go, at once where the operation can be broken off: what zlib has begun with one piece of
+    # data and copies between buffers go on to their end.
     # @param pool [BlockingOperationThreadPool] the threads
     # @return [self]
     def enable_blocking_operations(pool = BlockingOperationThreadPool.new)

@@ -29,11 +29,12 @@ class UringMachine
       # Hook of Fiber.schedule.
       def fiber(&) = Fiber.new(blocking: false, &).tap(&:resume)
 
-      # Hooks that are not called, and without which there is no scheduler.
+      # Hooks that are not called, and without which there is no scheduler, or a warning.
       def block(*) = true
       alias unblock block
       alias kernel_sleep block
       alias io_wait block
+      alias fiber_interrupt block
       alias close block
     end
 
@@ -51,8 +52,6 @@ class UringMachine
     # @return [Hash{Symbol => Array}]
     def ask
       probe = Probe.new
-      experimental = Warning[:experimental]
-      Warning[:experimental] = false
       Thread.new do
         Fiber.set_scheduler(probe)
         ::File.open(::File::NULL) do |file|
@@ -64,8 +63,6 @@ class UringMachine
         end
       end.join
       probe.given
-    ensure
-      Warning[:experimental] = experimental
     end
 
     # @return [Array<Symbol, nil>, nil] the names of the numbers, nil for what is no number

@@ -3,7 +3,7 @@
 require_relative "../support/ecosystem"
 require_relative "../support/server_program"
 
-RSpec.describe "Dalli, with memcached", packages: %w[ruby-connection-pool ruby-dalli] do
+RSpec.describe "Dalli, with memcached", packages: %w[ruby-connection-pool ruby-dalli], gems: %w[logger] do
   before(:context) do
     require "dalli"
     @server = SpecSupport::ServerProgram.new(user: "nobody") do |server|

@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
-require "logger"
 require_relative "../support/ecosystem"
 
-RSpec.describe Logger do
+RSpec.describe "Logger", gems: %w[logger] do
+  before(:context) { require "logger" }
+
   let(:lines) do
     Array.new(20) { |number| Array.new(50) { |round| "fiber #{number} line #{round} #{"x" * 200}" } }
   end

@@ -4,7 +4,9 @@ require_relative "../support/ecosystem"
 
 # Whole suites, run by a fiber of a program of their own. Their tests ask another fiber, so they only
 # come to an end if waiting for an answer lets it run.
-RSpec.describe "Test frameworks in a fiber", gems: %w[minitest] do
+RSpec.describe "Test frameworks in a fiber" do
+  before(:context) { SpecSupport::Ecosystem.add_gem("minitest") }
+
   # The programs' first lines. They look for libraries where this suite finds them.
   let(:head) { <<~'RUBY' }
     $LOAD_PATH.concat(ARGV.slice!(0..))
@@ -82,6 +84,8 @@ RSpec.describe "Test frameworks in a fiber", gems: %w[minitest] do
   ways.each do |name, way|
     %i[minitest rspec].each do |framework|
       it "runs #{framework}'s suite #{name}" do
+        missing = SpecSupport::Libraries.missing(framework.to_s)
+        skip(missing) if missing
         outcome = ruby_program([head, send(framework), way].join, *$LOAD_PATH)
         expect(outcome.stdout).to match(send(:"#{framework}_summary"))
         expect(outcome.stdout.lines.last).to match(/\A(1|false)$/)

@@ -8,7 +8,14 @@ require_relative "../support/nginx_server"
 # WEBrick's listener in a fiber, its connections in threads, as it is made; and its connections in
 # fibers as well.
 RSpec.describe "WEBrick", packages: %w[ruby-webrick] do
-  before(:context) { require "webrick" }
+  before(:context) do
+    require "io/wait"
+    require "webrick"
+    # It looks how much has come in by a method that io/wait has lost in Ruby 4.0.
+    unless IO.method_defined?(:nread) || Gem::Version.new(WEBrick::VERSION) > Gem::Version.new("1.9.1")
+      skip("WEBrick #{WEBrick::VERSION} calls IO#nread, which Ruby #{RUBY_VERSION} doesn't have")
+    end
+  end
 
   let(:meetings) { SpecSupport::MeetingServer.new }
 

@@ -203,6 +203,32 @@ RSpec.describe UM, "garbage collection" do
       expect(rings - before).to be < 10
     end
 
+    # From 4.0 on Ruby looks at the frame that a fiber's native body was made in, long after it has
+    # gone, when a Proc is made there.
+    it "frees the frame that the first fibers were started in" do
+      outcome = ruby_program(<<~'RUBY')
+        require "uringmachine"
+        Warning[:experimental] = false
+        machine = UM.new
+
+        def start(machine)
+          kept = binding
+          machine.spin { nil }
+          machine.snooze
+          kept.local_variables.size
+        end
+
+        def deep(levels, &body) = levels.zero? ? body.call : deep(levels - 1, &body)
+        deep(50) { start(machine) }
+        GC.start
+        # Whatever takes the frame's memory then has no meaning for Ruby.
+        buffers = Array.new(20_000) { IO::Buffer.new(40).clear(0x18) }
+        2.times { machine.spin { nil } }
+        puts machine.join(machine.spin { buffers.size })
+      RUBY
+      expect([outcome.stdout, outcome.stderr[0, 200]]).to eq(["20000\n", ""])
+    end
+
     it "frees Strings that were lent once the reads are over" do
       reader, = pipe
       100.times { machine.timeout(0, :late) { machine.read(reader, +"", 100_000) } }

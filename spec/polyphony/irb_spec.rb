@@ -1,10 +1,16 @@
 # frozen_string_literal: true
 
 require "pty"
+require_relative "../support/libraries"
 require_relative "../support/polyphony"
 
 # A person at a terminal: fibers run while the prompt waits.
 RSpec.describe "IRB under Polyphony" do
+  before do
+    missing = SpecSupport::Libraries.missing("irb")
+    skip(missing) if missing
+  end
+
   # A session with `irb`; yields what types a line and waits for an answer.
   session_class = Class.new do
     def initialize(folder, *options)

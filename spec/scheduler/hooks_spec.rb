@@ -76,7 +76,7 @@ RSpec.describe "UM::FiberScheduler: the hooks", :io_buffer do
   end
 
   describe "the order of their arguments" do
-    it "is found out from what the running Ruby passes" do
+    it "is found out from what the running Ruby passes", :io_buffer do
       given = UM::HookOrder.ask.transform_values { |arguments| UM::HookOrder.names_of(arguments) }
       expect(given).to eq(io_read: [nil, nil, :length, :offset],
                           io_pread: [nil, nil, :from, :length, :offset])

@@ -137,4 +137,28 @@ RSpec.describe "UM::FiberScheduler: programs" do
     RUBY
     expect([outcome.stdout, outcome.stderr, outcome.status.exitstatus]).to eq(["hello\n", "", 0])
   end
+
+  it "says nothing of IO::Buffers that the program knows nothing of, and leaves other warnings alone" do
+    outcome = ruby_program(<<~'RUBY')
+      require "uringmachine"
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      Fiber.schedule do
+        reader, writer = IO.pipe
+        writer.write("read")
+        puts reader.readpartial(10)
+        File.open(__FILE__) { |file| file.pread(1, 0) }
+      end
+      Fiber.schedule do
+        reader, writer = UM.pipe
+        Fiber.scheduler.machine.write(writer, "each")
+        Fiber.scheduler.machine.close(writer)
+        Fiber.scheduler.machine.io(reader).read_each { |buffer| puts buffer.get_string }
+      end
+      Fiber.scheduler.run
+      puts Warning[:experimental]
+      warn("still there", category: :experimental)
+    RUBY
+    expect(outcome.stdout.lines.map(&:chomp)).to contain_exactly("read", "each", "true")
+    expect([outcome.stderr, outcome.status.exitstatus]).to eq(["still there\n", 0])
+  end
 end

@@ -84,6 +84,27 @@ RSpec.describe "UM::FiberScheduler: signals" do
     expect([lines, status.exitstatus]).to eq([["signal"], 0])
   end
 
+  # The last fiber that parks is the one that waits, so the handler runs in it.
+  it "wakes a fiber through a queue while a handler waits in it" do
+    lines, status, = signalled(<<~'RUBY', :USR1)
+      require "uringmachine"
+      $stdout.sync = true
+      Fiber.set_scheduler(UM::FiberScheduler.new)
+      queue = Thread::Queue.new
+      trap(:USR1) do
+        Thread.new { sleep(0.01).then { queue << :pushed } }
+        sleep(0.03)
+        $stdout.syswrite("handled\n")
+      end
+      Fiber.schedule do
+        puts "ready"
+        sleep(0.001)
+        puts queue.pop
+      end
+    RUBY
+    expect([lines, status.exitstatus]).to eq([%w[handled pushed], 0])
+  end
+
   it "lets a trap handler wake a fiber through a pipe" do
     lines, status, = signalled(<<~'RUBY', :USR1)
       require "uringmachine"

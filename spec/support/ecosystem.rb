@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "libraries"
 require_relative "meeting"
 require_relative "polyphony"
 require_relative "scheduled"
@@ -8,8 +9,8 @@ module SpecSupport
   # What specs need that run libraries of other people.
   #
   # A group says by `packages: %w[ruby-redis]` which of the packages that bin/setup provides it uses,
-  # and by `gems: %w[drb]` which of the gems that come with Ruby. Groups whose packages can't be had
-  # are skipped, with the reason that bin/setup has noted.
+  # and by `gems: %w[drb]` which of the gems that come with Ruby, or have come with an earlier one.
+  # Groups whose packages or gems can't be had are skipped, with the reason that bin/setup has noted.
   module Ecosystem
     FOLDERS = ENV.fetch("ECOSYSTEM_FOLDERS", "").split(":")
     # Where a Debian package, or the source of a gem, has its Ruby files. One has them a folder deeper.
@@ -33,6 +34,8 @@ module SpecSupport
         skip("#{PENDING}#{missing}") if missing
         metadata.fetch(:packages, []).each { |name| Ecosystem.add(Ecosystem.folder(name)) }
         metadata.fetch(:gems, []).each { |name| Ecosystem.add_gem(name) }
+        missing = Ecosystem.missing_gem(metadata.fetch(:gems, []))
+        skip("#{PENDING}#{missing}") if missing
       end
       config.extend Ways
     end
@@ -47,6 +50,9 @@ module SpecSupport
 
       "#{name}: #{File.read(note).chomp}"
     end
+
+    # Why one of the gems can't be had; nil where all of them are there.
+    def missing_gem(gems) = gems.lazy.filter_map { |name| Libraries.missing(name.tr("-", "/")) }.first
 
     def folder(package) = FOLDERS.map { |folder| File.join(folder, package) }.find { |path| Dir.exist?(path) }
 

@@ -67,6 +67,9 @@ module SpecSupport
       @wake_writer.write_nonblock(".", exception: false)
     end
 
+    # Closing an IO in use is not what it is made for; without the hook, Ruby warns.
+    def fiber_interrupt(_fiber, exception) = raise(exception)
+
     def run
       turn until [@readable, @writable, @sleepers, @blocked, @ready].all?(&:empty?)
     end

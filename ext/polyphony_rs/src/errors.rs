@@ -154,6 +154,15 @@ impl Raise {
         Self::Error(Kind::Runtime, format!("bug in polyphony-rs: {panic}"))
     }
 
+    /// Whether it is an exception of that class.
+    pub(crate) fn is_a(&self, wanted: Kind) -> bool {
+        match self {
+            Self::Exception(exception) => value::kind_of(*exception, wanted.class()),
+            Self::Error(kind, _) => *kind == wanted,
+            Self::Jump(_) | Self::Errno(_) => false,
+        }
+    }
+
     /// The exception object, for storing or scheduling. `Jump` has none.
     pub(crate) fn into_exception(self) -> Option<VALUE> {
         let made = match self {

@@ -23,6 +23,7 @@ use magnus::{Error, ExceptionClass, Module, RClass, Ruby};
 #[magnus::init(name = "polyphony_rs")]
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
     ruby::declare_ractor_safe();
+    ruby::init();
     let um = ruby.define_class("UringMachine", ruby.class_object())?;
     let error: ExceptionClass = um.define_error("Error", ruby.exception_standard_error())?;
     let terminate = um.define_error("Terminate", ruby.exception_exception())?;
@@ -36,6 +37,8 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     um_io::init(um.as_raw());
     let scheduler = um.define_class("FiberScheduler", ruby.class_object())?;
     scheduler::init(scheduler.as_raw());
+    let workers = um.define_class("OperationWorkers", ruby.class_object())?;
+    scheduler::init_workers(workers.as_raw());
     let selector = um.define_class("Selector", ruby.class_object())?;
     selector::init(selector.as_raw());
     let io: RClass = ruby.class_object().const_get("IO")?;

@@ -140,8 +140,13 @@ impl Machine {
             return None;
         }
         self.cancel(key);
-        // What comes meanwhile comes at the next wait, behind what the caller was stopped by: at
-        // most a few values, on the stack where the GC sees them.
+        self.await_last(key)
+    }
+
+    /// Waits for the last result of an op. What comes meanwhile comes at the next wait, behind what
+    /// the caller was stopped by.
+    pub(super) fn await_last(&self, key: OpKey) -> Option<i32> {
+        // At most a few values, on the stack where the GC sees them.
         let late = value::array();
         let mut expired = Vec::new();
         let result = loop {

@@ -12,7 +12,7 @@ use polyphony_core::ring::{Ring, RingConfig};
 use rb_sys::VALUE;
 
 use super::runqueue::Queues;
-use super::{Handling, Machine, State, Waiter, registry, starter};
+use super::{Machine, State, Waiter, registry, starter};
 use crate::errors::{Outcome, Raise};
 use crate::ruby::method::{Args, define, define_singleton, method};
 use crate::ruby::{NIL, TRUE, fiber, thread, typed, value};
@@ -60,7 +60,7 @@ impl Machine {
             void_starts: Cell::new(0),
             object: Cell::new(NIL),
             idle_watcher: Cell::new(NIL),
-            handling: Cell::new(Handling::No),
+            handling: Cell::new(None),
             test_mode: Cell::new(false),
             wake_fd,
             bell: Cell::new(NIL),

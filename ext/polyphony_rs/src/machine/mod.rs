@@ -17,6 +17,7 @@ mod each;
 mod fibers;
 mod files;
 mod guest;
+mod handling;
 mod hosted;
 mod hosts;
 mod incoming;
@@ -119,15 +120,6 @@ impl Waiter {
     }
 }
 
-/// Whether interrupts are being handled in a wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Handling {
-    No,
-    Yes,
-    /// And a handler has parked: entries may have been taken that were not for it.
-    Parked,
-}
-
 /// Everything behind the machine's `RefCell`.
 pub(crate) struct State {
     pub(crate) driver: Driver<Waiter>,
@@ -174,8 +166,8 @@ pub(crate) struct Machine {
     object: Cell<VALUE>,
     /// Who gets a turn when nothing is left to do; nil where nobody waits for that.
     idle_watcher: Cell<VALUE>,
-    /// Interrupts are being handled, and whether a fiber has parked meanwhile.
-    handling: Cell<Handling>,
+    /// The interrupts that are being handled.
+    handling: Cell<Option<handling::Handling>>,
     /// Completions are taken in before every scheduled turn.
     test_mode: Cell<bool>,
     /// Cached, as the sink of other threads' wakes.
@@ -438,6 +430,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     queue::init(class);
     sockets::init(class);
     spun::init();
+    starter::init();
     ssl::init(class);
     stat::init(class);
     system::init(class);

@@ -1,14 +1,15 @@
 //! Jobs for worker threads: name lookup, `waitid` where the ring lacks it, and computing.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use polyphony_core::child::{self, Whom};
-use polyphony_core::offload::{self, Kind, Slot};
-use polyphony_core::op::OpKey;
+use polyphony_core::offload::{self, Inbox, Kind, Slot};
+use polyphony_core::op::{OpKey, Progress};
 use polyphony_core::resolve::{self, Family};
 use rb_sys::VALUE;
 
-use super::{Machine, Role};
+use super::{Interruption, Machine, Role};
 use crate::errors::{Outcome, Raise, check};
 
 impl Machine {
@@ -53,9 +54,32 @@ impl Machine {
         kind: Kind,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> (OpKey, Slot<T>) {
-        let key = self.start_local("worker", None, Role::Wake);
-        let inbox = self.state().borrow().driver.inbox().clone();
+        let (key, inbox) = self.start_reported();
         (key, offload::run(kind, inbox, key, job))
+    }
+
+    /// A local op of the running fiber, and where its end is reported from another thread.
+    pub(crate) fn start_reported(&self) -> (OpKey, Arc<Inbox>) {
+        let key = self.start_local("worker", None, Role::Wake);
+        (key, self.state().borrow().driver.inbox().clone())
+    }
+
+    /// Waits for the end of such an op, and only for that: values are no reason to go on. What
+    /// interrupts the wait is raised once `cancel` was called and the end has come all the same.
+    pub(crate) fn await_report(&self, key: OpKey, cancel: impl FnOnce()) -> Outcome<()> {
+        loop {
+            if !matches!(self.take(key), Progress::Pending | Progress::TimedOut) {
+                return Ok(());
+            }
+            match self.park_interruptible() {
+                None | Some(Interruption::Value(_)) => {}
+                Some(Interruption::Raise(raise)) => {
+                    cancel();
+                    self.await_last(key);
+                    return Err(raise);
+                }
+            }
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use rb_sys::VALUE;
 use super::async_op::AsyncOp;
 use super::runqueue::{Entry, Kind};
 use super::spun::Spun;
-use super::{Handling, Machine, Role, State};
+use super::{Machine, Role, State};
 use crate::errors::{Outcome, Raise};
-use crate::ruby::{NIL, fiber, nogvl, prefetch, thread, typed, value};
+use crate::ruby::{NIL, fiber, nogvl, prefetch, typed, value};
 
 /// Bytes that take the kernel about as long as some switches of fibers: a transfer holds the
 /// others up for at most 1 MiB, a quarter of a millisecond.
@@ -77,27 +77,15 @@ impl Machine {
         resume
     }
 
-    /// A handler of signals lets others run: what it interrupted has to look at its ops again.
-    fn park_in_handler(&self) {
-        if self.handling.get() == Handling::Yes {
-            self.handling.set(Handling::Parked);
-        }
-    }
-
-    /// In a handler of signals that runs on the way into a turn, that turn is still to come.
-    fn give_turn_back(&self, me: VALUE, outer: Option<Resume>) {
-        if let Some(outer) = outer {
-            self.resumed.set(Some((me, outer)));
-        }
-    }
-
     fn park_until_turn(&self, me: VALUE) -> Outcome<Resume> {
         loop {
             let turn = self.next_turn(me)?;
-            if turn.fiber == me {
-                return Ok(turn.resume);
-            }
-            if let Some(resume) = self.switch_to(me, turn)? {
+            let resume =
+                if turn.fiber == me { Some(turn.resume) } else { self.switch_to(me, turn)? };
+            if let Some(resume) = resume {
+                if matches!(resume, Resume::Unblock) {
+                    self.unblocked_in_handler(me);
+                }
                 return Ok(resume);
             }
         }
@@ -275,12 +263,7 @@ impl Machine {
         self.waiting.set(false);
         self.end_wait(begun);
         self.take_in();
-        let outer = self.handling.replace(Handling::Yes);
-        let interrupted = thread::check_interrupts();
-        let parked = self.handling.replace(outer) == Handling::Parked;
-        if let Err(raise) = interrupted {
-            self.interrupt(me, raise)?;
-        }
+        let parked = self.handle_interrupts(me)?;
         match outcome {
             Some(WaitOutcome::Failed(errno)) => Err(Raise::Errno(errno)),
             _ => Ok(parked),
@@ -351,7 +334,8 @@ impl Machine {
                 // For a later park: the caller doesn't wait for anything yet.
                 Some(Resume::Value(value)) => self.schedule(me, value),
                 Some(Resume::Expired(key)) => self.expire_later(key),
-                Some(Resume::Op | Resume::Unblock) => {}
+                Some(Resume::Unblock) => self.unblocked_in_handler(me),
+                Some(Resume::Op) => {}
             }
         }
         let error = Spun::of(fiber).and_then(Spun::start_error);

@@ -12,6 +12,7 @@
 //! started by a transfer, and the GC returns their stacks.
 
 use std::os::raw::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rb_sys::VALUE;
 
@@ -24,6 +25,18 @@ use crate::ruby::{NIL, fiber, typed};
 
 /// Most starters of a machine: fibers with a starter behind them, at one time.
 const MAX_STARTERS: usize = 128;
+
+/// What starters do, as a Proc. The only one: a function that becomes a Proc in a fiber whose body is
+/// a function as well is given that body's special variables (`$~`) along, and from 4.0 on Ruby looks
+/// at them, long after the frame that they were in has gone.
+static BODY: AtomicU64 = AtomicU64::new(0);
+
+/// Makes it; during initialisation.
+pub(super) fn init() {
+    let body = fiber::body(Some(starter_body));
+    typed::keep(body);
+    BODY.store(body, Ordering::Relaxed);
+}
 
 /// The starters of a machine.
 #[derive(Default)]
@@ -45,7 +58,9 @@ impl Machine {
         let Some(starter) = starter else { return fiber::transfer(fiber, &[argument]) };
         let assigned = Some((fiber, argument));
         self.assigned.set(assigned);
-        match fiber::transfer(starter, &[NIL]) {
+        // The machine's own object, for one that begins: it outlives its fibers, as they are on its
+        // runqueue.
+        match fiber::transfer(starter, &[self.object.get()]) {
             // There was no stack for the starter: it has to be done without.
             Err(Raise::Exception(error))
                 if fiber::is_switch_error(error) && self.assigned.get() == assigned =>
@@ -70,8 +85,7 @@ impl Machine {
             }
             starters.count += 1;
         }
-        // The machine's own object: it outlives its fibers, as they are on its runqueue.
-        let made = fiber::new(Some(starter_body), self.object.get());
+        let made = fiber::new_of(fiber::class(), BODY.load(Ordering::Relaxed));
         match made {
             Ok(starter) => {
                 self.state.borrow_mut().starters.idle.push(starter);
@@ -157,8 +171,8 @@ impl Machine {
 }
 
 unsafe extern "C" fn starter_body(
-    _argument: VALUE,
     machine: VALUE,
+    _data: VALUE,
     _argc: c_int,
     _argv: *const VALUE,
     _block: VALUE,

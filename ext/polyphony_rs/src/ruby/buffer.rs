@@ -455,6 +455,12 @@ pub(crate) fn lend_to_hook(buffer: VALUE, offset: usize, writing: bool) -> Outco
     Ok(HookBuffer { ptr, len, loan, target: None })
 }
 
+/// A new IO::Buffer of no bytes, made as core makes those that it passes to hooks.
+pub(super) fn without_memory() -> Outcome {
+    // SAFETY: under protect; there is no memory that anybody would have to keep.
+    protect(|| unsafe { rb_io_buffer_new(std::ptr::null_mut(), 0, BUFFER_LOCKED) })
+}
+
 /// A new IO::Buffer with the bytes of another.
 pub(crate) fn copy_of(buffer: VALUE) -> Outcome {
     let (from, size) = peek(buffer);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rb_sys::{VALUE, rb_block_call_func};
 
 use super::value::{Name, truthy};
-use super::{NIL, protect};
+use super::{NIL, protect, versions};
 use crate::errors::Outcome;
 
 /// `RB_NO_KEYWORDS`
@@ -66,7 +66,7 @@ pub(crate) fn transfer(fiber: VALUE, values: &[VALUE]) -> Outcome {
 /// Raises in a fiber, or in the one that it has resumed; comes back as from [`transfer`].
 pub(crate) fn raise(fiber: VALUE, exception: VALUE) -> Outcome {
     // SAFETY: under protect, as above.
-    protect(|| unsafe { rb_sys::rb_fiber_raise(fiber, 1, &raw const exception) })
+    protect(|| unsafe { versions::fiber_raise(fiber, &exception) })
 }
 
 /// Whether `class` is Fiber or a subclass of it.
@@ -86,12 +86,6 @@ pub(crate) fn is_initialized(fiber: VALUE) -> bool {
 pub(crate) fn alive(fiber: VALUE) -> bool {
     // SAFETY: `fiber` is a Fiber.
     truthy(unsafe { rb_sys::rb_fiber_alive_p(fiber) })
-}
-
-/// A new non-blocking fiber that runs `body` with `data` as its callback argument.
-pub(crate) fn new(body: rb_block_call_func, data: VALUE) -> Outcome {
-    // SAFETY: under protect; running out of memory for stacks raises FiberError.
-    protect(|| unsafe { rb_sys::rb_fiber_new(body, data) })
 }
 
 /// A new non-blocking fiber of a class, which runs a Proc. To make the Proc of a native body takes

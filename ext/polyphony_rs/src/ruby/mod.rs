@@ -23,9 +23,15 @@ pub(crate) mod protect;
 pub(crate) mod thread;
 pub(crate) mod typed;
 pub(crate) mod value;
+pub(crate) mod versions;
 
 pub(crate) use protect::protect;
 pub(crate) use value::{FALSE, NIL, TRUE, UNDEF};
+
+/// To be called before anything of ours makes a buffer; during initialisation.
+pub(crate) fn init() {
+    versions::get_over_buffer_warning();
+}
 
 /// Lets methods defined from now on be called in every Ractor: what they share is atomic or locked,
 /// and objects with a struct of ours don't leave the Ractor that made them. During initialisation.

@@ -1,4 +1,4 @@
-//! Without the GVL: waiting on a ring, waking up from it, and computing.
+//! Without the GVL: waiting on a ring, waking up from it, computing, and serving others.
 
 use std::os::fd::RawFd;
 use std::os::raw::c_void;
@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polyphony_core::ring::wait::{Outcome, Wait};
 use polyphony_core::ring::wake::wake_fd;
+
+use super::{NIL, protect};
+use crate::errors::Outcome as Raised;
 
 struct Call {
     wait: Wait,
@@ -78,5 +81,56 @@ pub(crate) fn compute<F: FnOnce() -> T, T>(job: F) -> Option<T> {
     match job {
         Some(job) => Some(job()),
         None => value,
+    }
+}
+
+/// Blocks until something is over while other Ruby threads run. What interrupts raise before and
+/// afterwards is handed back; `wait` may not have been called then.
+pub(crate) fn block<F: FnOnce() -> T, T>(wait: F) -> Raised<()> {
+    let mut computation: Computation<F, T> = Computation { job: Some(wait), value: None };
+    let computation: *mut c_void = (&raw mut computation).cast();
+    // SAFETY: under protect, whose frames own nothing; what it points to outlives the call. Without
+    // an unblock function the wait comes to its own end.
+    protect(|| unsafe {
+        rb_sys::rb_nogvl(Some(run_job::<F, T>), computation, None, std::ptr::null_mut(), 0);
+        NIL
+    })
+    .map(|_| ())
+}
+
+/// Work that others can have ended.
+struct Stretch<W, L> {
+    work: Option<W>,
+    leave: L,
+}
+
+unsafe extern "C" fn run_stretch<W: FnOnce(), L: Fn()>(stretch: *mut c_void) -> *mut c_void {
+    // SAFETY: the pointer is `serve`'s local, alive until rb_nogvl returns; this thread alone uses
+    // that field. No Ruby call in here but those that need no GVL.
+    let work = unsafe { (*stretch.cast::<Stretch<W, L>>()).work.take() };
+    if let Some(work) = work {
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+    std::ptr::null_mut()
+}
+
+unsafe extern "C" fn leave_stretch<W: FnOnce(), L: Fn()>(stretch: *mut c_void) {
+    // SAFETY: Ruby calls it between the beginning and the end of rb_nogvl only, while the struct is
+    // alive; the field is only read.
+    let leave = unsafe { &(*stretch.cast::<Stretch<W, L>>()).leave };
+    let _ = catch_unwind(AssertUnwindSafe(leave));
+}
+
+/// Works while other Ruby threads run. Who interrupts the thread calls `leave`, from any thread.
+/// Interrupts are left for the caller to check; where one is pending, `work` is not called.
+pub(crate) fn serve<W: FnOnce(), L: Fn() + Sync>(work: W, leave: L) {
+    let mut stretch = Stretch { work: Some(work), leave };
+    #[allow(clippy::cast_possible_wrap)] // one bit
+    let flags = rb_sys::RB_NOGVL_INTR_FAIL as i32;
+    // SAFETY: `stretch` outlives the call, and nothing unwinds out of it.
+    unsafe {
+        let stretch = (&raw mut stretch).cast();
+        let leave = Some(leave_stretch::<W, L> as unsafe extern "C" fn(*mut c_void));
+        rb_sys::rb_nogvl(Some(run_stretch::<W, L>), stretch, leave, stretch, flags);
     }
 }

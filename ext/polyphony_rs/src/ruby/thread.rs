@@ -1,13 +1,10 @@
 //! The running thread.
 
-use std::ffi::c_void;
-use std::sync::OnceLock;
-
 use rb_sys::{ID, VALUE};
 
 use super::protect::TAG_RAISE;
 use super::value::{call, ivar, set_ivar};
-use super::{NIL, protect};
+use super::{NIL, protect, versions};
 use crate::errors::{Outcome, Raise};
 
 pub(crate) fn current() -> VALUE {
@@ -31,23 +28,10 @@ pub(crate) fn has_gvl() -> bool {
 ///
 /// False where it may still be moved: Ruby 3.3 offers nothing against it.
 pub(crate) fn stay_on_native_thread() -> Outcome<bool> {
-    type Lock = unsafe extern "C" fn() -> bool;
-    static LOCK: OnceLock<Option<Lock>> = OnceLock::new();
-    let lock = LOCK.get_or_init(|| {
-        // SAFETY: a name that ends with a NUL, looked up in what is loaded.
-        let address =
-            unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"rb_thread_lock_native_thread".as_ptr()) };
-        // SAFETY: the function of that name has this signature since Ruby 3.4.
-        (!address.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Lock>(address) })
-    });
-    match lock {
-        Some(lock) => {
-            // SAFETY: needs the GVL only.
-            unsafe { lock() };
-            Ok(true)
-        }
-        None => Ok(std::env::var_os("RUBY_MN_THREADS").is_none() && in_main_ractor()?),
+    if versions::lock_native_thread() {
+        return Ok(true);
     }
+    Ok(std::env::var_os("RUBY_MN_THREADS").is_none() && in_main_ractor()?)
 }
 
 fn in_main_ractor() -> Outcome<bool> {

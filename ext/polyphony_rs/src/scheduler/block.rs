@@ -87,9 +87,10 @@ fn kernel_sleep(this: VALUE, args: Args) -> Outcome {
     block_until(machine, deadline).map(|_| TRUE)
 }
 
-/// `yield`: an interrupt was handled, the others may run.
+/// `yield`: an interrupt was handled, the others may run. In the middle of a wait they do anyway.
 fn yield_turn(this: VALUE) -> Outcome {
-    machine(this)?.snooze()
+    let machine = machine(this)?;
+    if machine.is_handling() { Ok(NIL) } else { machine.snooze() }
 }
 
 /// `timeout_after(duration, class, message) { }`

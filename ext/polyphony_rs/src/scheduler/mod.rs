@@ -6,10 +6,12 @@
 mod block;
 mod close;
 mod io;
+mod operations;
 mod process;
 mod select;
 
 pub(crate) use io::{Order, Request, events, pread, pwrite, read, ready_events, write};
+pub(crate) use operations::init as init_workers;
 pub(crate) use process::wait_for_process;
 
 use std::cell::Cell;
