@@ -1,5 +1,5 @@
 # Shared by the scripts in bin/: messages, paths, packages. Sourced, not run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is unused here is for the scripts
 
 PROJECT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE_ROOT=${POLYPHONY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polyphony-rs}

@@ -1,5 +1,5 @@
 # Finds the Ruby to work with. Sourced after common.sh, not run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is unused here is for the scripts
 
 OLDEST_RUBY=3.3
 PREFERRED_RUBY=3.4
