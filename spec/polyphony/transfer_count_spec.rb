@@ -5,10 +5,16 @@ require_relative "../support/polyphony"
 RSpec.describe "what a transfer has moved", :polyphony do
   let(:interrupted) { SpecSupport::InPolyphony::Interrupted }
 
-  def interrupted_transfer(&)
-    interrupt_after(0.01, &)
-  rescue interrupted => e
-    e.bytes_moved
+  # What a transfer has moved that is interrupted when something has come out at these ends.
+  def interrupted_transfer(*ends)
+    moving = spin do
+      yield
+    rescue interrupted => e
+      e.bytes_moved
+    end
+    Fiber.await(ends.map { |io| spin { io.wait_readable } })
+    Polyphony.machine.schedule(moving, interrupted.new)
+    moving.await
   end
 
   def socket_with(data)
@@ -21,7 +27,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
     data = random_bytes(5_000_000)
     file = temporary_file(data)
     near, far = tcp_pair
-    moved = interrupted_transfer { IO.double_splice(file, near) }
+    moved = interrupted_transfer(far) { IO.double_splice(file, near) }
     near.close
     received = spin { far.read }.await
     expect(moved).to be_between(1, data.bytesize - 1)
@@ -35,7 +41,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
     _reader, writer = IO.pipe
     destination, far = UNIXSocket.pair
     writing = spin { client.write(data) && client.close }
-    moved = interrupted_transfer { IO.double_splice(near, destination) }
+    moved = interrupted_transfer(far) { IO.double_splice(near, destination) }
     destination.close
     received = spin { far.read }.await
     expect(received.bytesize).to eq(moved)
@@ -50,7 +56,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
     client, near = tcp_pair
     destination, far = UNIXSocket.pair
     writing = spin { client.write(data) && client.close }
-    first = interrupted_transfer { IO.double_splice(near, destination) }
+    first = interrupted_transfer(far) { IO.double_splice(near, destination) }
     received = spin { far.read }
     expect(first + IO.double_splice(near, destination)).to eq(data.bytesize)
     destination.close
@@ -61,7 +67,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
   it "is on a splice's exception" do
     reader, writer = IO.pipe
     file = temporary_file(random_bytes(500_000))
-    moved = interrupted_transfer { IO.splice(file, writer) }
+    moved = interrupted_transfer(reader) { IO.splice(file, writer) }
     expect(moved).to eq(file.pos)
     expect(reader.read_nonblock(1_000_000).bytesize).to eq(moved)
   end
@@ -71,7 +77,7 @@ RSpec.describe "what a transfer has moved", :polyphony do
     back, far = tcp_pair
     client.write("there")
     far.write("back")
-    expect(interrupted_transfer { Polyphony.proxy(near, back) }).to eq([5, 4])
+    expect(interrupted_transfer(client, far) { Polyphony.proxy(near, back) }).to eq([5, 4])
   end
 
   it "is on an EPIPE" do
