@@ -9,7 +9,8 @@ unpack_ruby_source() {
   case $series in
     3.4) suite=experimental package=ruby3.4 ;;
     3.3) suite=trixie package=ruby3.3 ;;
-    *) die "no Debian source package is known for Ruby $series" "set RUBY=/path/to/ruby (3.3 or newer)" ;;
+    *) die "no Debian source package is known for Ruby $series" \
+      "set RUBY=/path/to/ruby (3.3 or newer); for its tests, RUBY_SOURCE=/path/to/its/sources" ;;
   esac
   apt_install dpkg-dev
   mkdir -p "$folder/src"
@@ -26,6 +27,11 @@ unpack_ruby_source() {
 # provide_ruby_tests SERIES: sets RUBY_TESTS, a folder with Ruby's own tests of fibers and what runs them.
 provide_ruby_tests() {
   local series=$1
+  if [ -n "${RUBY_SOURCE:-}" ]; then
+    [ -d "$RUBY_SOURCE/test/fiber" ] || die "RUBY_SOURCE=$RUBY_SOURCE has no test/fiber" "unset RUBY_SOURCE"
+    RUBY_TESTS=$RUBY_SOURCE
+    return 0
+  fi
   RUBY_TESTS="$CACHE_ROOT/ruby-$series-tests"
   mkdir -p "$CACHE_ROOT"
   # One at a time: another checkout may be at it already.

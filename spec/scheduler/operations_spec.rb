@@ -40,7 +40,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
     expect(values).to eq(["text", 4])
   end
 
-  it "come to what they come to without", :gc, :io_buffer do
+  it "come to what they come to without", :io_buffer do
     bytes = Random.bytes(5000)
     copy = IO::Buffer.new(2 << 20)
     source = IO::Buffer.for("ab" * (1 << 20))
@@ -53,6 +53,11 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
       scheduler: enabled
     )
     expect(values).to eq([true, true, true, Errno::ENOENT, ["a"]])
+  end
+
+  it "may be collected around", :gc do
+    sizes = in_fibers([-> { Zlib.deflate("x" * 100).size }] * 2, scheduler: enabled)
+    expect(sizes).to eq([Zlib.deflate("x" * 100).size] * 2)
   end
 
   it "are carried out by more fibers than there are threads" do
@@ -86,7 +91,13 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
   end
 
   describe "that are broken off", if: SpecSupport::BlockingOperations::NATIVE do
-    it "by a time limit, and the fiber goes on", :gc do
+    it "by a time limit, around collections", :gc do
+      in_fiber(scheduler: enabled) do
+        expect(error_of { Timeout.timeout(0.01) { open_for_ever } }).to be_a(Timeout::Error)
+      end
+    end
+
+    it "by a time limit, and the fiber goes on" do
       in_fiber(scheduler: enabled) do
         3.times { expect { Timeout.timeout(0.01) { open_for_ever } }.to raise_error(Timeout::Error) }
         expect(Zlib.inflate(Zlib.deflate("x" * 1000)).size).to eq(1000)
