@@ -18,7 +18,8 @@ RUST_TARGETS = {
 
 # The Rubies to compile for, by series: RUBIES, or this one and those that bin/setup has built.
 rubies = lambda do
-  cache = ENV.fetch("POLYPHONY_CACHE") { File.join(ENV.fetch("XDG_CACHE_HOME", "#{Dir.home}/.cache"), "polyphony-rs") }
+  caches = ENV.fetch("XDG_CACHE_HOME") { File.join(Dir.home, ".cache") }
+  cache = ENV.fetch("POLYPHONY_CACHE") { File.join(caches, "polyphony-rs") }
   paths = ENV["RUBIES"]&.split || [RbConfig.ruby, *Dir.glob("#{cache}/ruby-*/bin/ruby")]
   paths.to_h { |path| [`#{path} --disable=gems -e 'print RUBY_VERSION[/\\A\\d+\\.\\d+/]'`, path] }
 end

@@ -37,7 +37,7 @@ RSpec.describe "the packaged gem", :packaging, :slow, time_limit: 600 do
 
   it "contains sources and no compiled library, spec or tool" do
     files = @home.run_gem("specification", @package, "files", "--yaml")
-    expect(files).to include("ext/polyphony_rs/Cargo.toml", "Cargo.lock", "src/lib.rs", "examples/echo_server.rb")
+    expect(files).to include(*%w[ext/polyphony_rs/Cargo.toml Cargo.lock src/lib.rs examples/echo_server.rb])
     expect(files).not_to match(%r{\.so$|- spec/|- bin/|- target/})
   end
 
