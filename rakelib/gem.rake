@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "shellwords"
 require_relative "../bin/support/glibc"
 require_relative "../bin/support/platform_gem"
 
@@ -18,18 +19,39 @@ RUST_TARGETS = {
 
 # The Rubies to compile for, by series: RUBIES, or this one and those that bin/setup has built.
 rubies = lambda do
-  cache = ENV.fetch("POLYPHONY_CACHE") { File.join(ENV.fetch("XDG_CACHE_HOME", "#{Dir.home}/.cache"), "polyphony-rs") }
+  caches = ENV.fetch("XDG_CACHE_HOME") { File.join(Dir.home, ".cache") }
+  cache = ENV.fetch("POLYPHONY_CACHE") { File.join(caches, "polyphony-rs") }
   paths = ENV["RUBIES"]&.split || [RbConfig.ruby, *Dir.glob("#{cache}/ruby-*/bin/ruby")]
   paths.to_h { |path| [`#{path} --disable=gems -e 'print RUBY_VERSION[/\\A\\d+\\.\\d+/]'`, path] }
+end
+
+# What tells rb-sys of the Ruby to compile for: the answers of `rake gem:headers`, where they are there,
+# or a Ruby that it can ask, which has to be of the platform itself.
+ruby_of = lambda do |platform, series, ruby|
+  target, here = [platform, Gem::Platform.local.to_s].map { |name| name.sub(/linux\z/, "linux-gnu") }
+  answers = "tmp/headers/#{target}/#{series}/rbconfig.env"
+  if File.exist?(answers)
+    Shellwords.split(File.read(answers)).to_h { |line| line.split("=", 2) }
+  elsif target == here
+    { "RUBY" => ruby }
+  else
+    abort "#{ruby} is no Ruby for #{platform}, and there is no #{answers}: rake \"gem:headers[#{target}]\""
+  end
 end
 
 # Compiles for one Ruby on a platform; the library's path.
 compile = lambda do |platform, series, ruby|
   target = RUST_TARGETS.fetch(platform)
+  triple = target.delete_suffix(".#{GLIBC_FLOOR}")
   folder = File.expand_path("target/gem-#{series}")
-  sh({ "RUBY" => ruby, "CARGO_TARGET_DIR" => folder }, "bin/support/zigbuild.sh", "--locked",
+  environment = ruby_of.call(platform, series, ruby).merge("CARGO_TARGET_DIR" => folder)
+  # For musl Rust links statically, and then Ruby couldn't load the extension.
+  if platform.end_with?("musl")
+    environment["CARGO_TARGET_#{triple.upcase.tr("-", "_")}_RUSTFLAGS"] = "-C target-feature=-crt-static"
+  end
+  sh(environment, "bin/support/zigbuild.sh", "--locked",
      "--package", "polyphony_rs", "--profile", "gem", "--target", target)
-  File.join(folder, target.delete_suffix(".#{GLIBC_FLOOR}"), "gem", "libpolyphony_rs.so")
+  File.join(folder, triple, "gem", "libpolyphony_rs.so")
 end
 
 check_glibc = lambda do |path|

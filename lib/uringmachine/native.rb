@@ -4,10 +4,13 @@ require "rbconfig"
 
 # Loads the compiled extension.
 #
-# There is one library for each Ruby series (`polyphony_rs/3.4/polyphony_rs`), in a checkout and in
-# a gem, compiled or precompiled.
+# There is one library for each Ruby series. A checkout and a precompiled gem have it in lib/; what
+# RubyGems has compiled is in its folder for extensions, which is on the load path.
 series = RUBY_VERSION[/\A\d+\.\d+/]
-library = File.expand_path("../polyphony_rs/#{series}/polyphony_rs.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
+feature = "polyphony_rs/#{series}/polyphony_rs"
+library = File.expand_path("../#{feature}.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
+# By its name, `require` could bring an installed gem's library into a checkout.
+library = $LOAD_PATH.resolve_feature_path(feature)&.last || library unless File.exist?(library)
 
 begin
   require library

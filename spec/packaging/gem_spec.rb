@@ -27,14 +27,17 @@ RSpec.describe "the packaged gem", :packaging, :slow, time_limit: 600 do
 
   it "installs one library, without what debuggers read, and keeps nothing of the compilation" do
     libraries = Dir.glob(File.join(@home.folder, "home", "**", "*.so"))
-    expect(libraries).to contain_exactly(end_with("lib/polyphony_rs/#{RUBY_VERSION[/\A\d+\.\d+/]}/polyphony_rs.so"))
+    # In lib/ it would go when a Ruby of another series that shares the GEM_HOME installs the gem.
+    expect(libraries).to contain_exactly(
+      match(%r{/home/extensions/.+/polyphony_rs/#{RUBY_VERSION[/\A\d+\.\d+/]}/polyphony_rs\.so\z})
+    )
     expect(File.binread(libraries.first)).not_to include(".debug_line", ".symtab")
     expect(Dir.glob(File.join(@home.folder, "home", "**", "{target,*.o,*.rlib}"))).to be_empty
   end
 
   it "contains sources and no compiled library, spec or tool" do
     files = @home.run_gem("specification", @package, "files", "--yaml")
-    expect(files).to include("ext/polyphony_rs/Cargo.toml", "Cargo.lock", "src/lib.rs", "examples/echo_server.rb")
+    expect(files).to include(*%w[ext/polyphony_rs/Cargo.toml Cargo.lock src/lib.rs examples/echo_server.rb])
     expect(files).not_to match(%r{\.so$|- spec/|- bin/|- target/})
   end
 

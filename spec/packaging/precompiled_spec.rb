@@ -24,7 +24,8 @@ RSpec.describe "the precompiled gem", :packaging, time_limit: 120 do
     describe "on Ruby #{series}" do
       before(:context) do
         # No compiler, no cargo, no make.
-        @home = SpecSupport::GemHome.new(ruby:, environment: { "PATH" => "/nonexistent", "CARGO_HOME" => "/nonexistent" })
+        nothing = { "PATH" => "/nonexistent", "CARGO_HOME" => "/nonexistent" }
+        @home = SpecSupport::GemHome.new(ruby:, environment: nothing)
         @home.run_gem("install", "--local", "--no-document", @package)
       end
 
@@ -35,7 +36,8 @@ RSpec.describe "the precompiled gem", :packaging, time_limit: 120 do
       end
 
       it "picks the library of this Ruby" do
-        expect(@home.loaded_libraries).to contain_exactly(end_with("/lib/polyphony_rs/#{series}/polyphony_rs.so"))
+        library = "/lib/polyphony_rs/#{series}/polyphony_rs.so"
+        expect(@home.loaded_libraries).to contain_exactly(end_with(library))
       end
     end
   end
@@ -43,7 +45,8 @@ RSpec.describe "the precompiled gem", :packaging, time_limit: 120 do
   it "contains a library for each Ruby and nothing to compile" do
     spec = Gem::Package.new(@package).spec
     expect(spec.extensions).to be_empty
-    expect(spec.files.grep(/\.so\z/)).to match_array(libraries.keys.map { "lib/polyphony_rs/#{_1}/polyphony_rs.so" })
+    paths = libraries.keys.map { |series| "lib/polyphony_rs/#{series}/polyphony_rs.so" }
+    expect(spec.files.grep(/\.so\z/)).to match_array(paths)
     expect(spec.files.grep(%r{\A(src|ext)/|\ACargo})).to be_empty
   end
 

@@ -16,7 +16,8 @@ RSpec.describe "ext/polyphony_rs/toolchain.rb", :packaging, time_limit: 300 do
 
   def stub_cargo(script)
     Dir.mktmpdir do |folder|
-      File.write(File.join(folder, "cargo"), "#!/bin/sh\n[ \"$1\" = metadata ] && exit 0\n#{script}\n", perm: 0o755)
+      program = "#!/bin/sh\n[ \"$1\" = metadata ] && exit 0\n#{script}\n"
+      File.write(File.join(folder, "cargo"), program, perm: 0o755)
       yield({ PATH: "#{folder}:#{ENV.fetch("PATH")}" })
     end
   end
@@ -25,7 +26,7 @@ RSpec.describe "ext/polyphony_rs/toolchain.rb", :packaging, time_limit: 300 do
     "Unable to find libclang: \"couldn't find any valid shared libraries\"" => "libclang-dev",
     "/usr/include/stdio.h:33:10: fatal error: 'stddef.h' file not found" => "libclang-dev",
     "wrapper.h:1:10: fatal error: 'ruby.h' file not found" => "ruby-dev",
-    "/usr/include/limits.h:26:10: fatal error: 'bits/libc-header-start.h' file not found" => "libc6-dev linux-libc-dev",
+    "limits.h:26:10: fatal error: 'bits/libc-header-start.h' file not found" => "libc6-dev linux-libc-dev",
     "bits/local_lim.h:38:10: fatal error: 'linux/limits.h' file not found" => "libc6-dev linux-libc-dev",
     "error: linker `cc` not found" => "build-essential",
     "/usr/bin/ld: cannot find Scrt1.o: No such file or directory" => "libc6-dev linux-libc-dev"
