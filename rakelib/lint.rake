@@ -17,8 +17,8 @@ namespace :lint do
   desc "shellcheck of all shell scripts"
   task :shell do
     need.call("shellcheck", "sudo apt-get install shellcheck")
-    files = `git ls-files -z --cached --others --exclude-standard`.split("\0").select { |path| File.file?(path) }
-    scripts = files.select do |path|
+    files = `git ls-files -z --cached --others --exclude-standard`.split("\0")
+    scripts = files.select { |path| File.file?(path) }.select do |path|
       path.end_with?(".sh") || File.open(path, "rb", &:gets).to_s.match?(/\A#!.*\b(ba)?sh\b/n)
     end
     sh "shellcheck", "--external-sources", *scripts
