@@ -79,8 +79,11 @@ provide_extension() {
 
 # What cargo is doing is shown as it goes, what has gone wrong only if nothing helps.
 compile_extension() {
+  local status=0
   "$RUBY" "$PROJECT_ROOT/ext/polyphony_rs/toolchain.rb" --profile "$1" --target-dir "$CARGO_TARGET_DIR" \
-    2> >(tee "$2" | grep -E '^ {3,}[A-Z][a-z]+ ' >&2) >"$2.packages"
+    2> >(tee "$2" | grep --line-buffered -E '^ {3,}[A-Z][a-z]+ ' >&2) >"$2.packages" || status=$?
+  wait "$!" 2>/dev/null || true
+  return "$status"
 }
 
 # Replaced by a rename: processes that run the old one keep it.
