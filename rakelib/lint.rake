@@ -42,7 +42,7 @@ namespace :lint do
   task :deny do
     need.call("cargo-deny", "cargo install --locked cargo-deny")
     checks = ENV.fetch("CHECKS", "advisories bans licenses sources").split
-    options = ["check", "--config", File.expand_path("deny.toml"), *checks]
+    options = ["--config", File.expand_path("deny.toml"), "check", *checks]
     %w[Cargo.toml fuzz/Cargo.toml benchmark/native/Cargo.toml].each do |manifest|
       sh "cargo", "deny", "--manifest-path", manifest, *options
     end
