@@ -4,6 +4,9 @@
 PROJECT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE_ROOT=${POLYPHONY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polyphony-rs}
 
+# What brings a Rust that is new enough, wherever one is.
+RUSTUP='curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh'
+
 say() { printf '==> %s\n' "$*"; }
 
 # die MESSAGE [COMMAND THAT MENDS IT]

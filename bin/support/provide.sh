@@ -42,7 +42,7 @@ sees_libclang() {
 
 provide_cargo() {
   use_cargo && return 0
-  local install='curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh' found
+  local install=$RUSTUP found
   command -v rustup >/dev/null 2>&1 && install='rustup toolchain install stable && rustup default stable'
   if [ "$(id -u)" -eq 0 ] && version_at_least "$(apt_candidate cargo)" "$(oldest_rust)"; then
     apt_install cargo rustc rustfmt rust-clippy
