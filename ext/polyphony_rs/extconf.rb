@@ -5,6 +5,8 @@
 
 require_relative "toolchain"
 
+abort "polyphony-rs runs on Linux, whose io_uring it is made for." unless RUBY_PLATFORM.include?("linux")
+
 work = File.join(__dir__, "target")
 built = "polyphony_rs.#{RbConfig::CONFIG["DLEXT"]}"
 make = (ENV["MAKE"] || ENV["make"] || "make").split.first.to_s

@@ -15,6 +15,8 @@ require "rbconfig"
 class Toolchain
   ROOT = File.expand_path("../..", __dir__)
 
+  OLDEST_RUST = File.read(File.join(ROOT, "Cargo.toml"))[/^rust-version = "(.*)"/, 1]
+
   # Something that a compilation needs: how cargo's words tell that it isn't there, why it is needed,
   # and the packages that bring it.
   Need = Struct.new(:name, :sign, :reason, :packages, keyword_init: true)
@@ -23,8 +25,8 @@ class Toolchain
   NEEDS = [
     Need.new(
       name: "a C compiler with make",
-      sign: /linker `[^`]*` not found|failed to find tool|cannot find 'ld'|cannot find -lgcc|cannot execute.*cc1/,
-      reason: "Rust links by it",
+      sign: /linker `[^`]*` not found|failed to find tool|cannot find (?:'ld'|-lgcc)|cannot execute.*cc1/,
+      reason: "Rust links by it, and RubyGems calls make",
       packages: { "Debian, Ubuntu" => "build-essential", "Fedora" => "gcc make", "Alpine" => "build-base" }
     ),
     Need.new(
@@ -50,15 +52,18 @@ class Toolchain
                   "Alpine" => "musl-dev linux-headers" }
     ),
     Need.new(
-      name: "Rust #{File.read(File.join(ROOT, "Cargo.toml"))[/^rust-version = "(.*)"/, 1]} or newer, with cargo",
-      sign: /edition2024|is not supported by the following package|rustup could not choose|could not execute process `rustc/,
+      name: "Rust #{OLDEST_RUST} or newer, with cargo",
+      sign: Regexp.union(
+        /edition2024|is not supported by the following package/,
+        /rustup could not choose|could not execute process `rustc/
+      ),
       reason: "the extension is written in it",
       packages: { "Debian 13, Ubuntu 25.10" => "cargo", "Fedora" => "cargo", "Alpine" => "cargo",
                   "elsewhere" => nil }
     )
   ].freeze
 
-  INSTALLERS = { "Fedora" => "dnf install", "Alpine" => "apk add" }.tap { |all| all.default = "apt-get install" }
+  INSTALLERS = Hash.new("apt-get install").update("Fedora" => "dnf install", "Alpine" => "apk add").freeze
   ELSEWHERE = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 
   # What a failed compilation lacks.
@@ -125,7 +130,8 @@ class Toolchain
   def reads_manifests?(path)
     return false unless File.executable?(path)
 
-    _, status = Open3.capture2e(path, "metadata", "--no-deps", "--offline", "--format-version", "1", chdir: ROOT)
+    question = %w[metadata --no-deps --offline --format-version 1]
+    _, status = Open3.capture2e(path, *question, chdir: ROOT)
     status.success?
   end
 
@@ -156,9 +162,9 @@ end
 
 if $PROGRAM_NAME == __FILE__
   options = Hash[*ARGV]
+  profile, target_dir = options.fetch_values("--profile", "--target-dir")
   begin
-    Toolchain.new(profile: options.fetch("--profile"), target_dir: options.fetch("--target-dir"), progress: $stderr)
-             .build
+    Toolchain.new(profile:, target_dir:, progress: $stderr).build
   rescue Toolchain::Missing => e
     warn e.message
     puts e.need.packages.fetch("Debian, Ubuntu", "").split if e.need

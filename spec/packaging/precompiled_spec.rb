@@ -8,8 +8,11 @@ require_relative "../../bin/support/platform_gem"
 RSpec.describe "the precompiled gem", :packaging, time_limit: 120 do
   libraries = Dir.glob(File.join(SpecSupport::GemHome::ROOT, "lib/polyphony_rs/*/polyphony_rs.so"))
                  .to_h { |path| [path[%r{/([^/]+)/polyphony_rs\.so\z}, 1], path] }
-  # Where bin/setup has put them, beside the one that runs this.
-  rubies = [RbConfig.ruby, *ENV.fetch("RUBIES", "").split].to_h do |path|
+  # The one that runs this, those of RUBIES, and those that bin/setup has built.
+  caches = ENV.fetch("XDG_CACHE_HOME") { File.join(Dir.home, ".cache") }
+  cache = ENV.fetch("POLYPHONY_CACHE") { File.join(caches, "polyphony-rs") }
+  paths = [RbConfig.ruby, *ENV.fetch("RUBIES", "").split, *Dir.glob("#{cache}/ruby-*/bin/ruby")]
+  rubies = paths.reverse.to_h do |path|
     [`#{path} --disable=gems -e 'print RUBY_VERSION[/\\A\\d+\\.\\d+/]'`, path]
   end
 
