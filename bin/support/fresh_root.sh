@@ -49,7 +49,8 @@ drop_root() { rm -rf --one-file-system "$ROOT"; }
 take_over_settings() {
   local file
   cp -L /etc/resolv.conf /etc/hosts "$ROOT/etc/" 2>/dev/null || true
-  for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*proxy* /etc/apt/auth.conf /etc/apt/auth.conf.d; do
+  apt-config dump | grep '^Acquire::' >"$ROOT/etc/apt/apt.conf.d/99outside"
+  for file in /etc/apt/auth.conf /etc/apt/auth.conf.d; do
     [ ! -e "$file" ] || cp -a "$file" "$ROOT${file%/*}/"
   done
   if compgen -G '/usr/local/share/ca-certificates/*' >/dev/null; then

@@ -52,11 +52,20 @@ module Polyphony
   module Forks
     # Ruby's own hook of `fork` and `IO.popen("-")`.
     # @return [Integer]
-    def _fork = super.tap { |pid| Polyphony.__send__(:begin_anew) if pid.zero? }
+    def _fork
+      ours = Forks.in_polyphony?
+      super.tap { |pid| Polyphony.__send__(:begin_anew) if ours && pid.zero? }
+    end
 
     # See `Process.daemon`.
     # @return [Integer]
-    def daemon(...) = super.tap { Polyphony.__send__(:begin_anew) }
+    def daemon(...)
+      ours = Forks.in_polyphony?
+      super.tap { Polyphony.__send__(:begin_anew) if ours }
+    end
+
+    # Asked before the fork: from 4.0 on, Ruby takes the scheduler away in the child.
+    def self.in_polyphony? = Fiber.scheduler.is_a?(EndsFibers)
   end
 
   class << self
@@ -89,10 +98,9 @@ module Polyphony
 
     # In a process that was just forked.
     def begin_anew
-      return unless Fiber.scheduler.is_a?(EndsFibers)
-
       @root_fiber = Fiber.current
-      EndsFibers.extended(Fiber.scheduler) # which remembers the process
+      # It remembers the process. Where Ruby has taken it away, the first `spin` installs another one.
+      EndsFibers.extended(Fiber.scheduler) if Fiber.scheduler
       Trap.renew
     end
   end

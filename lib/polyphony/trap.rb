@@ -108,11 +108,15 @@ module Polyphony
         @starting = false
       end
 
-      # In a forked child, which has another machine. Where it can't have one, handlers are plain.
+      # In a forked child, which has another machine, and from Ruby 4.0 on has lost its scheduler. Where
+      # it can't have them, handlers are plain.
       # @return [void]
       def renew
         @pending.clear
-        replenish if @owner
+        return unless @owner
+
+        Polyphony.enter_thread unless ours?
+        replenish
       rescue UringMachine::Error
         @spare = nil
       end
