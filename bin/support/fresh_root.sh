@@ -49,7 +49,7 @@ drop_root() { rm -rf --one-file-system "$ROOT"; }
 take_over_settings() {
   local file
   cp -L /etc/resolv.conf /etc/hosts "$ROOT/etc/" 2>/dev/null || true
-  apt-config dump | grep '^Acquire::' >"$ROOT/etc/apt/apt.conf.d/99outside"
+  apt-config dump | grep -E '^Acquire::(Check-Valid-Until|Retries|[a-z]+::)' | grep -v '^Acquire::cdrom' >"$ROOT/etc/apt/apt.conf.d/99outside"
   for file in /etc/apt/auth.conf /etc/apt/auth.conf.d; do
     [ ! -e "$file" ] || cp -a "$file" "$ROOT${file%/*}/"
   done
