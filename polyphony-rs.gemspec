@@ -18,7 +18,7 @@ Gem::Specification.new do |spec|
   spec.required_ruby_version = ">= 3.3"
   spec.extensions = ["ext/polyphony_rs/extconf.rb"]
   spec.require_paths = ["lib"]
-  # Cargo needs the whole workspace: both crates, the lock file, no tests and no benches.
+  # Cargo needs the whole workspace: both crates and the lock file.
   spec.files = Dir.glob(
     %w[
       Cargo.toml Cargo.lock

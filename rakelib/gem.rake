@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "open3"
 require "shellwords"
 require_relative "../bin/support/glibc"
 require_relative "../bin/support/platform_gem"
@@ -17,12 +18,25 @@ RUST_TARGETS = {
   "aarch64-linux-musl" => "aarch64-unknown-linux-musl"
 }.freeze
 
+# A Ruby's series; nil where it doesn't run or is too old.
+series_of = lambda do |path|
+  program = "exit RUBY_VERSION.to_f >= 3.3 && print(RUBY_VERSION[/[0-9]+[.][0-9]+/]).nil?"
+  series, status = Open3.capture2(path, "--disable=gems", "-e", program)
+  series if status.success?
+rescue SystemCallError
+  nil
+end
+
 # The Rubies to compile for, by series: RUBIES, or this one and those that bin/setup has built.
 rubies = lambda do
   caches = ENV.fetch("XDG_CACHE_HOME") { File.join(Dir.home, ".cache") }
   cache = ENV.fetch("POLYPHONY_CACHE") { File.join(caches, "polyphony-rs") }
-  paths = ENV["RUBIES"]&.split || [RbConfig.ruby, *Dir.glob("#{cache}/ruby-*/bin/ruby")]
-  paths.to_h { |path| [`#{path} --disable=gems -e 'print RUBY_VERSION[/\\A\\d+\\.\\d+/]'`, path] }
+  named = ENV["RUBIES"]&.split
+  paths = named || [RbConfig.ruby, *Dir.glob("#{cache}/ruby-*/bin/ruby")]
+  found = paths.to_h { |path| [path, series_of.call(path)] }
+  refused = found.select { |_, series| series.nil? }.keys
+  abort "no Ruby 3.3 or newer: #{refused.join(" ")}" if named && refused.any?
+  found.compact.invert
 end
 
 # What tells rb-sys of the Ruby to compile for: the answers of `rake gem:headers`, where they are there,
@@ -41,7 +55,7 @@ end
 
 # Compiles for one Ruby on a platform; the library's path.
 compile = lambda do |platform, series, ruby|
-  target = RUST_TARGETS.fetch(platform)
+  target = RUST_TARGETS.fetch(platform) { abort "#{platform} is none of #{RUST_TARGETS.keys.join(", ")}" }
   triple = target.delete_suffix(".#{GLIBC_FLOOR}")
   folder = File.expand_path("target/gem-#{series}")
   environment = ruby_of.call(platform, series, ruby).merge("CARGO_TARGET_DIR" => folder)

@@ -1,7 +1,10 @@
 # Shared by the scripts in bin/: messages, paths, packages. Sourced, not run.
 # shellcheck shell=bash disable=SC2034 # what is unused here is for the scripts
 
-PROJECT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PROJECT_ROOT=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# Services and containers may have none.
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+export HOME
 CACHE_ROOT=${POLYPHONY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polyphony-rs}
 
 # What brings a Rust that is new enough, wherever one is.

@@ -43,7 +43,7 @@ use_cargo() {
     cargo_fits "$candidate" || continue
     [ "$(command -v cargo)" = "$candidate" ] || export PATH="${candidate%/*}:$PATH"
     return 0
-  done < <(type -ap cargo; printf '%s\n' "${CARGO_HOME:-$HOME/.cargo}/bin/cargo")
+  done < <(type -ap cargo || true; printf '%s\n' "${CARGO_HOME:-$HOME/.cargo}/bin/cargo")
   return 1
 }
 

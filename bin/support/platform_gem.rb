@@ -37,7 +37,8 @@ class PlatformGem
     spec.extensions = []
     spec.files = spec.files.grep_v(%r{\A(src|ext)/|\ACargo}) + @libraries.map { |series, _| packaged(series) }
     first, last = @libraries.map { |series, _| Gem::Version.new("#{series}.0") }.minmax
-    spec.required_ruby_version = [">= #{first}", "< #{last.bump}.dev"]
+    # Previews count.
+    spec.required_ruby_version = [">= #{first}.dev", "< #{last.bump}.dev"]
     spec
   end
 

@@ -35,7 +35,7 @@ compiles_c() {
 
 # A guess beforehand; provide_toolchain asks bindgen itself.
 sees_libclang() {
-  [ -n "${LIBCLANG_PATH:-}" ] ||
+  compgen -G "${LIBCLANG_PATH:-/nonexistent}/libclang*.so*" >/dev/null ||
     dpkg-query -W -f='${Status}\n' 'libclang-*dev' 2>/dev/null | grep -q 'ok installed' ||
     (ldconfig -p 2>/dev/null || /sbin/ldconfig -p) 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so'
 }
@@ -44,11 +44,12 @@ provide_cargo() {
   use_cargo && return 0
   local install=$RUSTUP found
   command -v rustup >/dev/null 2>&1 && install='rustup toolchain install stable && rustup default stable'
-  if [ "$(id -u)" -eq 0 ] && version_at_least "$(apt_candidate cargo)" "$(oldest_rust)"; then
+  if version_at_least "$(apt_candidate cargo)" "$(oldest_rust)"; then
     apt_install cargo rustc rustfmt rust-clippy
     use_cargo && return 0
   fi
   found=$(cargo --version 2>/dev/null | awk '{ print $2 }') || true
+  [ -n "$found" ] || found=$(type -P cargo) && found=${found:+"$found, which doesn't run,"} || true
   die "Rust $(oldest_rust) or newer is needed with its cargo, and ${found:-none} is there" "$install"
 }
 
@@ -90,6 +91,7 @@ compile_extension() {
 install_extension() {
   local built="$CARGO_TARGET_DIR/$1/libpolyphony_rs.so" folder="$PROJECT_ROOT/lib/polyphony_rs/$RUBY_SERIES"
   local installed="$folder/polyphony_rs.so"
+  [ -f "$built" ] || die "cargo has put the library elsewhere than $built" "unset CARGO_BUILD_TARGET"
   cmp -s "$built" "$installed" && return 0
   mkdir -p "$folder"
   cp "$built" "$installed.$$"
@@ -114,6 +116,8 @@ apt_ruby() { apt_has_ruby "$@" && apt_install ruby ruby-dev; }
 # One build at a time: another checkout's bin/setup may be at it already.
 build_cached_ruby() {
   local series=$1
+  has_source_package "$series" ||
+    die "no Ruby $series was found, and Debian has no source package of it" "RUBY=/path/to/ruby bin/setup"
   mkdir -p "$CACHE_ROOT"
   (
     flock 9

@@ -17,6 +17,8 @@ RUBY_LIBRARIES=(socket openssl zlib psych io/console)
 # inspect_ruby COMMAND: sets RUBY_PATH, RUBY_SERIES (as 3.4) and RUBY_TITLE; fails if it doesn't run.
 inspect_ruby() {
   local facts
+  # Which would come back here.
+  [ ! "$(command -v "$1")" -ef "$PROJECT_ROOT/bin/ruby" ] || return 1
   facts=$(env -u RUBYOPT -u RUBYLIB "$1" --disable=gems -rrbconfig -e '
     abort unless RUBY_ENGINE == "ruby"
     puts RbConfig.ruby, RUBY_VERSION[/\A\d+\.\d+/], RUBY_DESCRIPTION' 2>/dev/null) || return 1
@@ -63,6 +65,9 @@ accept_named_ruby() {
   [ -z "$lacks" ] || die "RUBY=$RUBY comes without $lacks" "unset RUBY"
 }
 
+# has_source_package SERIES: Debian has the sources that build_ruby.sh builds.
+has_source_package() { [[ $1 == 3.4 || $1 == 3.3 ]]; }
+
 cached_ruby() { printf '%s/ruby-%s/bin/ruby' "$CACHE_ROOT" "$1"; }
 
 # find_ruby [SERIES]: $RUBY, then our own builds, then PATH. Sets the variables of inspect_ruby.
@@ -73,7 +78,7 @@ find_ruby() {
     return 0
   fi
   for candidate in "$(cached_ruby "${wanted:-$PREFERRED_RUBY}")" "$(cached_ruby "${wanted:-$OLDEST_RUBY}")"; do
-    ruby_fits "$candidate" "$wanted" && return 0
+    usable_ruby "$candidate" "$wanted" && return 0
   done
   while IFS= read -r candidate; do
     usable_ruby "$candidate" "$wanted" && return 0

@@ -88,11 +88,19 @@ class Toolchain
           what is missing: #{need.name}
           why: #{need.reason}
           to mend it:
-        #{commands.join("\n")}
-
-        Or take the precompiled gem, which needs nothing of it:
-            gem install polyphony-rs --platform #{RUBY_PLATFORM}
+        #{commands.join("\n")}#{hint}
       MESSAGE
+    end
+
+    # A checkout has no other gem to offer. Where a folder was named for libclang, that is the cause.
+    def hint
+      folder = ENV.fetch("LIBCLANG_PATH", nil)
+      if need.name.include?("libclang") && folder
+        "\n\nLIBCLANG_PATH names #{folder}, and nothing that can be loaded is there: unset it."
+      elsif !File.exist?(File.join(ROOT, "bin", "setup"))
+        "\n\nOr take the precompiled gem, which needs nothing of it:\n    " \
+          "gem install polyphony-rs --platform #{RUBY_PLATFORM}"
+      end
     end
   end
 
@@ -150,7 +158,8 @@ class Toolchain
 
   def environment(cargo)
     # rustc has to be the one that belongs to this cargo.
-    settings = { "RUBY" => RbConfig.ruby, "PATH" => [File.dirname(cargo), ENV.fetch("PATH", "")].join(":"),
+    settings = { "RUBY" => RbConfig.ruby, "CARGO_BUILD_TARGET" => nil,
+                 "PATH" => [File.dirname(cargo), ENV.fetch("PATH", "")].join(":"),
                  "LC_ALL" => "C", "RUST_BACKTRACE" => "0", "CARGO_TERM_COLOR" => "never" }
     # On musl Rust links statically, and then neither Ruby could load the extension nor bindgen libclang.
     if RbConfig::CONFIG["arch"].include?("musl")
@@ -161,6 +170,9 @@ class Toolchain
 end
 
 if $PROGRAM_NAME == __FILE__
+  right = ARGV.size == 4 && ARGV.values_at(0, 2) == %w[--profile --target-dir]
+  abort "usage: toolchain.rb --profile PROFILE --target-dir FOLDER" unless right
+
   options = Hash[*ARGV]
   profile, target_dir = options.fetch_values("--profile", "--target-dir")
   begin

@@ -16,9 +16,17 @@ begin
   require library
 rescue LoadError => e
   setup = File.expand_path("../../bin/setup", __dir__)
-  raise LoadError, <<~MESSAGE.chomp, cause: e
+  others = Dir.children(File.dirname(library, 2)).sort rescue [] # rubocop:disable Style/RescueModifier
+  cure = if File.exist?(setup)
+           "RUBY=#{RbConfig.ruby} #{setup}"
+         elsif others.any?
+           "install the source gem (this one is compiled for Ruby #{others.join(", ")})"
+         else
+           "gem pristine polyphony-rs"
+         end
+  raise LoadError, <<~MESSAGE.chomp, cause: nil
     polyphony-rs: the native extension could not be loaded into Ruby #{RUBY_VERSION}
       cause: #{e.message}
-      to mend it: #{File.exist?(setup) ? "RUBY=#{RbConfig.ruby} #{setup}" : "gem pristine polyphony-rs"}
+      to mend it: #{cure}
   MESSAGE
 end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "fileutils"
 require "open3"
 require "tmpdir"
 
@@ -8,9 +9,9 @@ RSpec.describe "ext/polyphony_rs/toolchain.rb", :packaging, time_limit: 300 do
   toolchain = File.expand_path("../../ext/polyphony_rs/toolchain.rb", __dir__)
 
   # Its standard output, its standard error and its status.
-  define_method(:compile) do |**environment|
+  define_method(:compile) do |program = toolchain, **environment|
     folder = File.expand_path("../../target/toolchain-spec", __dir__)
-    command = [RbConfig.ruby, toolchain, "--profile", "release", "--target-dir", folder]
+    command = [RbConfig.ruby, program, "--profile", "release", "--target-dir", folder]
     Open3.capture3(environment.transform_keys(&:to_s), *command)
   end
 
@@ -36,7 +37,20 @@ RSpec.describe "ext/polyphony_rs/toolchain.rb", :packaging, time_limit: 300 do
         output, errors, status = compile(**environment)
         expect(status.exitstatus).to eq(1)
         expect(output.split).to eq(packages.split)
-        expect(errors).to include("apt-get install #{packages}", "dnf install", "apk add", "precompiled gem")
+        expect(errors).to include("apt-get install #{packages}", "dnf install", "apk add")
+      end
+    end
+  end
+
+  it "offers the precompiled gem where a gem is installed, and not in a checkout" do
+    stub_cargo("echo 'error: linker `cc` not found'; exit 101") do |environment|
+      expect(compile(**environment)[1]).not_to include("precompiled gem")
+      Dir.mktmpdir do |gem|
+        copy = File.join(gem, "ext/polyphony_rs/toolchain.rb")
+        FileUtils.mkdir_p(File.dirname(copy))
+        FileUtils.cp(toolchain, copy)
+        FileUtils.cp(File.expand_path("../../Cargo.toml", __dir__), gem)
+        expect(compile(copy, **environment)[1]).to include("precompiled gem", "--platform #{RUBY_PLATFORM}")
       end
     end
   end
@@ -63,6 +77,7 @@ RSpec.describe "ext/polyphony_rs/toolchain.rb", :packaging, time_limit: 300 do
     Dir.mktmpdir do |folder|
       output, errors, = compile(LIBCLANG_PATH: folder)
       expect(output.split).to eq(["libclang-dev"])
+      expect(errors).to include("LIBCLANG_PATH names #{folder}")
       expect(errors).not_to include("stack backtrace", "panicked")
     end
   end
