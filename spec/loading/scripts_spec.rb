@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+require "fileutils"
 require "open3"
+require "tmpdir"
 
 # What a first hour begins with.
 RSpec.describe "bin/" do
@@ -48,6 +50,53 @@ RSpec.describe "bin/" do
 
     it "ends as the program ends" do
       expect(script("ruby", "-e", "exit 7").last.exitstatus).to eq(7)
+    end
+
+    it "is found by a link, without a HOME, and with a CDPATH" do
+      Dir.mktmpdir do |folder|
+        link = File.join(folder, "run")
+        File.symlink(File.join(root, "bin/ruby"), link)
+        environment = { **shell, "HOME" => nil, "CDPATH" => ".:#{folder}" }
+        expect(Open3.capture2e(environment, link, "-e", "p 1", chdir: folder).first).to eq("1\n")
+      end
+    end
+
+    it "isn't taken for the Ruby that it looks for" do
+      output, status = script("ruby", "-e", "p 1", environment: { "RUBY" => File.join(root, "bin/ruby") })
+      expect([status.success?, output]).to match([false, /does not run as a Ruby/])
+    end
+  end
+
+  describe "setup" do
+    it "refuses what is no series of Ruby, or none that could be had" do
+      answers = { "x" => /needs a number such as/, "3.1" => /too old/, "9.9" => /Debian has no source package/ }
+      answers.each do |series, words|
+        output, status = script("setup", "--ruby-version", series, environment: { "RUBY" => nil })
+        expect([status.success?, output]).to match([false, words])
+      end
+    end
+
+    it "takes the first cargo that can read the workspace, also where none is on PATH" do
+      Dir.mktmpdir do |folder|
+        home = File.join(folder, "home/bin")
+        FileUtils.mkdir_p(home)
+        { "cargo" => "exit 0", "rustc" => "echo rustc 99.0.0" }.each do |name, line|
+          File.write(File.join(home, name), "#!/bin/sh\n#{line}\n", perm: 0o755)
+        end
+        File.write(File.join(folder, "cargo"), "#!/bin/sh\nexit 101\n", perm: 0o755)
+        [folder, "/nonexistent"].each do |first|
+          environment = { **shell, "PATH" => "#{first}:/usr/bin:/bin", "CARGO_HOME" => File.dirname(home) }
+          # Debian's own may be on this machine, and be new enough.
+          program = <<~BASH
+            set -e
+            source #{root}/bin/support/env.sh
+            type() { builtin type "$@" | grep -v ^/usr/bin; }
+            use_cargo
+            command -v cargo
+          BASH
+          expect(Open3.capture2e(environment, "bash", "-c", program).first).to eq("#{home}/cargo\n")
+        end
+      end
     end
   end
 
