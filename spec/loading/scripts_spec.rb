@@ -69,7 +69,8 @@ RSpec.describe "bin/" do
 
   describe "setup" do
     it "refuses what is no series of Ruby, or none that could be had" do
-      answers = { "x" => /needs a number such as/, "3.1" => /too old/, "9.9" => /Debian has no source package/ }
+      answers = { "x" => /needs a number such as/, "3.1" => /too old/,
+                  "9.9" => /Debian has no source package/ }
       answers.each do |series, words|
         output, status = script("setup", "--ruby-version", series, environment: { "RUBY" => nil })
         expect([status.success?, output]).to match([false, words])
