@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 PACKAGES=(ziglang==0.17.1 cargo-zigbuild==0.24.1)
 tools="$CACHE_ROOT/zig"
 if [ ! -x "$tools/bin/cargo-zigbuild" ]; then
-  python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+  python3 -c 'import venv, ensurepip' 2>/dev/null || apt_install python3-venv
   say "fetching zig and cargo-zigbuild into $tools"
   rm -rf "$tools"
   python3 -m venv "$tools"
