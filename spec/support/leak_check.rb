@@ -24,8 +24,8 @@ module SpecSupport
     # The GC scans stacks conservatively: a value that looks like a reference keeps a machine until
     # it is overwritten, so each try goes deeper than the one before.
     TRIES = 12
-    # Where that doesn't help, so many descriptors of rings may stay. A real leak has more of them
-    # after a few examples.
+    # Where that doesn't help, so many descriptors of rings and of IO objects that are still there may
+    # stay, in all examples together. A real leak has more of them after a few.
     KEPT_BY_CHANCE = 12
     RING = /\Aanon_inode:\[(io_uring|eventfd)\]\z/
     DEPTH = 64
@@ -70,10 +70,22 @@ module SpecSupport
     end
 
     def kept_by_chance?(leaked)
-      return true if leaked.empty?
+      owned = owned_descriptors
+      return false unless leaked.all? { |number, target| RING.match?(target) || owned.include?(number) }
 
-      rings = DescriptorTable.current.select { |_, target| RING.match?(target) }
-      (leaked - rings).empty? && rings.size <= KEPT_BY_CHANCE
+      now = DescriptorTable.current
+      @kept = ((@kept || []) | leaked) & now
+      rings = now.select { |_, target| RING.match?(target) }
+      (@kept | rings).size <= KEPT_BY_CHANCE
+    end
+
+    # Those that an IO object will close when it is collected.
+    def owned_descriptors
+      ObjectSpace.each_object(IO).filter_map do |io|
+        io.fileno if io.autoclose?
+      rescue IOError
+        nil # closed, or never opened
+      end
     end
 
     def leaked_since(before) = DescriptorTable.current - before
