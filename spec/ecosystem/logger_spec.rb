@@ -33,7 +33,7 @@ RSpec.describe "Logger", gems: %w[logger] do
     it "keeps the lines of 20 fibers whole in a pipe that is read slowly" do
       reader, writer = IO.pipe
       reading = Thread.new { reader.each_line(chomp: true).to_a }
-      log(described_class.new(writer))
+      log(Logger.new(writer))
       writer.close
       expect_all_in(reading.value)
       reader.close
@@ -42,7 +42,7 @@ RSpec.describe "Logger", gems: %w[logger] do
     it "keeps them whole in a file that is shifted" do
       Dir.mktmpdir do |folder|
         path = File.join(folder, "spec.log")
-        logger = described_class.new(path, 10, 100_000)
+        logger = Logger.new(path, 10, 100_000)
         log(logger)
         logger.close
         files = [*Dir.glob("#{path}.*").reverse, path]
