@@ -155,7 +155,8 @@ RSpec.describe "IO.http1_splice_chunked", :polyphony do
       expect([Errno::EPIPE, Errno::ECONNRESET]).to include(error.class)
       expect(error.bytes_moved).to be_between(0, 10_000_000)
     }
-    expect(open_descriptors).to eq(before)
+    # Less where others' are collected meanwhile.
+    expect(open_descriptors).to be <= before
   end
 
   it "knows how much was sent when it is ended at some moment, and loses nothing", time_limit: 60 do

@@ -26,7 +26,7 @@ module SpecSupport
     TRIES = 12
     # Where that doesn't help, so many descriptors of rings and of IO objects that are still there may
     # stay, in all examples together. A real leak has more of them after a few.
-    KEPT_BY_CHANCE = 12
+    KEPT_BY_CHANCE = 24
     RING = /\Aanon_inode:\[(io_uring|eventfd)\]\z/
     DEPTH = 64
     # The kernel frees a ring's last parts asynchronously, and threads take a moment to end.
