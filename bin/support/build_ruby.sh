@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=bin/support/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=bin/support/ruby.sh
+source "$PROJECT_ROOT/bin/support/ruby.sh"
 # shellcheck source=bin/support/ruby_source.sh
 source "$PROJECT_ROOT/bin/support/ruby_source.sh"
 
