@@ -246,9 +246,12 @@ const SEAT: &std::ffi::CStr = c"@__um_seat";
 
 /// Whether the running thread carries out an operation that was broken off.
 pub(super) fn is_broken_off() -> bool {
-    let Some(address) = value::fixnum(thread::local(value::intern(SEAT))) else { return false };
+    let noted = value::fixnum(thread::local(value::intern(SEAT)));
+    let Some(address) = noted.and_then(|address| usize::try_from(address).ok()) else {
+        return false;
+    };
     // SAFETY: the running thread has noted it, and takes it back before the seat is gone.
-    let seat = unsafe { &*(std::ptr::with_exposed_provenance::<Place>(address as usize)) };
+    let seat = unsafe { &*(std::ptr::with_exposed_provenance::<Place>(address)) };
     seat.is_broken_off()
 }
 
