@@ -31,6 +31,14 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
   # The threads that were started since.
   def workers(before) = Thread.list - before - [Thread.current]
 
+  # Lets the others run until there are so many of them.
+  def let_hire(before, count) = (sleep(0.001) until workers(before).size == count)
+
+  # Lets the others run until one of them waits in the hook.
+  def let_ask(before)
+    sleep(0.001) until workers(before).any? { |thread| thread.backtrace.to_s.include?("io_wait") }
+  end
+
   # Its standard error and its status.
   def end_of(program)
     outcome = ruby_program(<<~RUBY, fifo)
@@ -80,7 +88,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
         error, size, same = in_fiber(scheduler: single) do
           threads = nil
           Fiber.schedule do
-            let_begin
+            let_ask(before)
             threads = workers(before).each { |thread| thread.raise(KeyError, "raised") }
           end
           [error_of { IO.copy_stream(source, copy) }, File.size(__FILE__), threads == workers(before)]
@@ -104,7 +112,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
       with do |source|
         before = Thread.list
         error, size = in_fiber(scheduler: single) do
-          Fiber.schedule { let_begin.then { workers(before).each(&:kill) } }
+          Fiber.schedule { let_ask(before).then { workers(before).each(&:kill) } }
           [error_of { IO.copy_stream(source, copy) }, File.size(__FILE__)]
         end
         expect([error.class, size]).to eq([Errno::EINTR, File.size(__FILE__)])
@@ -159,13 +167,14 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
     values = in_fiber(scheduler: enabled) do
       values = []
       Fiber.schedule { values << File.read(fifo) }
-      let_begin
+      let_hire(before, 1)
       first = workers(before)
       fiber = Fiber.schedule { values << error_of { File.open(stuck) }.message }
+      let_hire(before, 2)
       let_begin
       Fiber.schedule { (workers(before) - first).each(&:kill) }
       File.write(fifo, "text")
-      let_begin
+      sleep(0.001) while values.empty?
       Fiber.scheduler.fiber_interrupt(fiber, IOError.new("enough"))
       values
     end
@@ -206,11 +215,15 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
 
   it "have workers that can be ended, whatever their first caller has deferred" do
     stderr, status = end_of(<<~'RUBY')
-      Thread.new do
+      owner = Thread.new do
         Fiber.set_scheduler(scheduler)
-        Fiber.schedule { Thread.handle_interrupt(Object => :never) { File.stat(__FILE__) } }
-      end.join
-      worker = (Thread.list - [Thread.current]).first
+        Fiber.schedule do
+          Thread.handle_interrupt(Object => :never) { File.stat(__FILE__) }
+          File.open(FIFO)
+        end
+      end
+      sleep(0.05)
+      worker = (Thread.list - [Thread.current, owner]).first
       exit!(worker.kill.join(5) ? 3 : 4)
     RUBY
     expect([stderr, status]).to eq(["", 3])
