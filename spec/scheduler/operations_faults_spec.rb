@@ -155,7 +155,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
     size = in_fiber(scheduler: single) do
       fiber = Fiber.schedule { error_of { open_for_ever } }
       let_begin
-      Fiber.schedule { workers(before).each(&:kill) }
+      Fiber.schedule { sleep(0.001).then { workers(before).each(&:kill) } }
       File.size(__FILE__).tap { Fiber.scheduler.fiber_interrupt(fiber, IOError.new("enough")) }
     end
     expect(size).to eq(File.size(__FILE__))
@@ -172,7 +172,7 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
       fiber = Fiber.schedule { values << error_of { File.open(stuck) }.message }
       let_hire(before, 2)
       let_begin
-      Fiber.schedule { (workers(before) - first).each(&:kill) }
+      Fiber.schedule { sleep(0.001).then { (workers(before) - first).each(&:kill) } }
       File.write(fifo, "text")
       sleep(0.001) while values.empty?
       Fiber.scheduler.fiber_interrupt(fiber, IOError.new("enough"))
