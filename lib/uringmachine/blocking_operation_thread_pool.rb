@@ -16,8 +16,8 @@ class UringMachine
   class OperationWorkers
     private
 
-    # A thread that serves.
-    def hire = Thread.new { serve }
+    # A thread that serves. It can be interrupted, whatever the fiber that has it started defers.
+    def hire = Thread.new { Thread.handle_interrupt(Object => :immediate) { serve } }
   end
   private_constant :OperationWorkers
 
@@ -108,7 +108,11 @@ class UringMachine
     class << self
       private
 
-      def work_on(jobs) = Thread.new { jobs.pop&.call until jobs.closed? }
+      def work_on(jobs)
+        Thread.new do
+          Thread.handle_interrupt(Object => :immediate) { jobs.pop&.call until jobs.closed? }
+        end
+      end
     end
   end
 end

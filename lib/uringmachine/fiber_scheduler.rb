@@ -30,7 +30,11 @@ class UringMachine
     # From Ruby 4.0 on the threads do it without the GVL, and a fiber that is interrupted (Timeout,
     # Fiber#raise, the end of its thread) has its operation broken off. It goes on when the thread
     # has let go, at once where the operation can be broken off: what zlib has begun with one piece of
-    # data and copies between buffers go on to their end.
+    # data and copies between buffers go on to their end, and so does `IO.copy_stream` from or to a
+    # descriptor that blocks (`nonblock = false`).
+    #
+    # A pool has as many operations at a time as threads: where all of them wait (to open named pipes,
+    # say, or for locks), the others wait as well, for each thread that uses the pool.
     # @param pool [BlockingOperationThreadPool] the threads
     # @return [self]
     def enable_blocking_operations(pool = BlockingOperationThreadPool.new)

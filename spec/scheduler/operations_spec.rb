@@ -198,16 +198,6 @@ RSpec.describe "UM::FiberScheduler: blocking operations", if: SpecSupport::Block
       expect(results - [true]).to all(be(:late))
     end
 
-    it "with a worker that was killed: an error in the fiber, and another worker" do
-      before = Thread.list
-      error, size = in_fiber(scheduler: single) do
-        Fiber.schedule { let_begin.then { (Thread.list - before - [Thread.current]).each(&:kill) } }
-        [error_of { open_for_ever }, File.size(__FILE__)]
-      end
-      expect([error.class, error.message, size])
-        .to eq([UM::Error, "the thread of an operation was ended", File.size(__FILE__)])
-    end
-
     it "with no thread to be had: Ruby does it" do
       pool = UM::BlockingOperationThreadPool.new(1)
       workers = pool.instance_variable_get(:@workers)

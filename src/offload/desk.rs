@@ -3,6 +3,9 @@
 //!
 //! A task works on memory of whoever has handed it in. So its owner waits for its end, whatever
 //! happens, and a task that is broken off is waited for as well.
+//!
+//! What a thread is at lies in its seat, and in no frame of its stack: the binding carries it out
+//! between [`Desk::begin`] and [`Desk::finish`], and may leave that stretch by a jump.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +17,9 @@ use crate::op::OpKey;
 
 /// What is to be done.
 pub trait Task: Send + Sync {
-    /// Carries it out. Once, by a thread that serves at the desk.
-    fn run(&self);
-    /// Asks it to end early. By another thread, while `run` has begun and not been left.
-    fn cancel(&self);
+    /// Asks it to end early. By another thread, between the beginning and the end. Whether what it
+    /// does had begun: then it has some result.
+    fn cancel(&self) -> bool;
 }
 
 /// How a task has ended.
@@ -25,8 +27,10 @@ pub trait Task: Send + Sync {
 pub enum End {
     /// It was carried out.
     Done,
-    /// It was carried out, and asked to end early meanwhile.
-    Cancelled,
+    /// It was asked to end early, and has ended with some result.
+    Interrupted,
+    /// It was begun, and has no result.
+    Void,
     /// It was not begun.
     Withdrawn,
 }
@@ -34,7 +38,10 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Queued,
-    Running { cancelled: bool },
+    /// And whether it was asked to end early: what [`Task::cancel`] has said.
+    Running {
+        cancelled: Option<bool>,
+    },
     Over(End),
 }
 
@@ -68,10 +75,15 @@ impl<T: Task> Job<T> {
     /// Breaks off what has begun. The lock is held meanwhile: the worker stays where it is.
     fn break_off(&self) {
         let mut phase = lock(&self.phase);
-        if matches!(*phase, Phase::Running { .. }) {
-            *phase = Phase::Running { cancelled: true };
-            self.task.cancel();
+        if let Phase::Running { cancelled } = *phase {
+            let begun = self.task.cancel();
+            *phase = Phase::Running { cancelled: Some(begun || cancelled == Some(true)) };
         }
+    }
+
+    /// Whether it was asked to end early and has not ended. Afterwards nobody is about to ask it.
+    fn is_broken_off(&self) -> bool {
+        matches!(*lock(&self.phase), Phase::Running { cancelled: Some(_) })
     }
 
     /// Ends it where it has not begun.
@@ -84,29 +96,35 @@ impl<T: Task> Job<T> {
         }
     }
 
-    /// Carries it out; how it has ended. `None`: the thread is to leave, and has not begun it.
-    fn run(&self, leaving: &AtomicBool) -> Option<End> {
+    /// Begins it. `Some`: that can't be, and whether the thread is to leave.
+    fn begin(&self, leaving: &AtomicBool) -> Option<Instead> {
         let mut phase = lock(&self.phase);
-        if let Phase::Over(end) = *phase {
-            return Some(end);
+        if matches!(*phase, Phase::Over(_)) {
+            return Some(Instead::Next);
         }
         // Looked at under the lock that breaking off takes: it comes before this, or finds it begun.
         if leaving.load(Ordering::Acquire) {
-            return None;
+            return Some(Instead::Leave);
         }
-        *phase = Phase::Running { cancelled: false };
-        drop(phase);
-        self.task.run();
-        // Whoever breaks it off holds the lock until that is done.
+        *phase = Phase::Running { cancelled: None };
+        None
+    }
+
+    /// Ends it; whether it was asked to end early. Whoever asks holds the lock until that is done.
+    fn finish(&self, ran: Ran) -> bool {
         let mut phase = lock(&self.phase);
-        let end = match *phase {
-            Phase::Running { cancelled: true } => End::Cancelled,
-            _ => End::Done,
+        let cancelled = match *phase {
+            Phase::Running { cancelled } => cancelled,
+            Phase::Queued | Phase::Over(_) => None,
         };
-        *phase = Phase::Over(end);
+        *phase = Phase::Over(match (ran, cancelled) {
+            (Ran::Through, _) => End::Done,
+            (Ran::Short, Some(true)) => End::Interrupted,
+            (Ran::Short | Ran::Out, _) => End::Void,
+        });
         drop(phase);
         self.announce();
-        Some(end)
+        cancelled.is_some()
     }
 
     fn announce(&self) {
@@ -136,6 +154,23 @@ pub struct Seat<T> {
     job: Mutex<Option<Arc<Job<T>>>>,
 }
 
+/// How the binding has come back from a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// It was carried out.
+    Through,
+    /// It was cut short.
+    Short,
+    /// It was left by a jump.
+    Out,
+}
+
+/// What is done in place of a task.
+enum Instead {
+    Next,
+    Leave,
+}
+
 /// Why a thread has stopped serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -149,6 +184,18 @@ pub enum Left {
 impl<T: Task> Default for Seat<T> {
     fn default() -> Self {
         Self { leaving: AtomicBool::new(false), job: Mutex::new(None) }
+    }
+}
+
+impl<T: Task> Seat<T> {
+    /// What the thread is at.
+    pub fn job(&self) -> Option<Arc<Job<T>>> {
+        lock(&self.job).clone()
+    }
+
+    /// Whether what the thread is at was asked to end early.
+    pub fn is_broken_off(&self) -> bool {
+        self.job().is_some_and(|job| job.is_broken_off())
     }
 }
 
@@ -188,29 +235,29 @@ impl<T: Task> Desk<T> {
         job.break_off();
     }
 
-    /// Takes back all that has not begun: nobody is left who would.
+    /// Takes back all that has not begun: nobody may be left who would.
     pub fn take_back_all(&self) {
         let jobs = std::mem::take(&mut lock(&self.state).jobs);
         jobs.iter().for_each(|job| job.withdraw());
     }
 
-    /// Has the calling thread carry out tasks.
-    pub fn serve(&self, seat: &Seat<T>) -> Left {
+    /// Waits for a task and begins it, for the calling thread to carry out. It is in the seat, and
+    /// its address good, until [`Desk::finish`]. `Err`: there is none, and why.
+    pub fn begin(&self, seat: &Seat<T>) -> Result<*const T, Left> {
         let mut state = lock(&self.state);
         loop {
             if seat.leaving.load(Ordering::Acquire) {
-                return Left::Asked;
+                return Err(Left::Asked);
             }
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
                 *lock(&seat.job) = Some(job.clone());
-                let end = job.run(&seat.leaving);
+                let Some(instead) = job.begin(&seat.leaving) else {
+                    return Ok(std::ptr::from_ref(&job.task));
+                };
                 *lock(&seat.job) = None;
-                if end == Some(End::Cancelled) {
-                    return Left::Asked;
-                }
                 state = lock(&self.state);
-                if end.is_none() {
+                if matches!(instead, Instead::Leave) {
                     state.jobs.push_front(job);
                 }
                 continue;
@@ -223,9 +270,15 @@ impl<T: Task> Desk<T> {
             state = guard;
             state.idle -= 1;
             if timeout.timed_out() && state.jobs.is_empty() {
-                return Left::Idle;
+                return Err(Left::Idle);
             }
         }
+    }
+
+    /// Ends what the thread is at. Whether it was asked to end early: then the thread is to leave.
+    pub fn finish(&self, seat: &Seat<T>, ran: Ran) -> bool {
+        let job = lock(&seat.job).take();
+        job.is_some_and(|job| job.finish(ran))
     }
 
     /// Has a serving thread leave: what it is at is broken off. From any thread.
@@ -250,18 +303,37 @@ mod tests {
     /// Runs until it is told to end, or cancelled.
     struct Told {
         begun: Sender<()>,
-        told: Mutex<Receiver<()>>,
-        tell: Mutex<Sender<()>>,
+        told: Mutex<Receiver<bool>>,
+        tell: Mutex<Sender<bool>>,
+    }
+
+    impl Told {
+        fn run(&self) -> Ran {
+            let _ = self.begun.send(());
+            if lock(&self.told).recv() == Ok(true) { Ran::Through } else { Ran::Short }
+        }
+
+        /// Lets it end by itself.
+        fn end(&self) {
+            let _ = lock(&self.tell).send(true);
+        }
     }
 
     impl Task for Told {
-        fn run(&self) {
-            let _ = self.begun.send(());
-            let _ = lock(&self.told).recv();
+        fn cancel(&self) -> bool {
+            lock(&self.tell).send(false).is_ok()
         }
+    }
 
-        fn cancel(&self) {
-            let _ = lock(&self.tell).send(());
+    fn serve(desk: &Desk<Told>, seat: &Seat<Told>) -> Left {
+        loop {
+            if let Err(left) = desk.begin(seat) {
+                return left;
+            }
+            let ran = seat.job().map_or(Ran::Out, |job| job.task.run());
+            if desk.finish(seat, ran) {
+                return Left::Asked;
+            }
         }
     }
 
@@ -291,7 +363,7 @@ mod tests {
             let (desk, seat) = (self.desk.clone(), Arc::<Seat<Told>>::default());
             let thread = std::thread::spawn({
                 let seat = seat.clone();
-                move || desk.serve(&seat)
+                move || serve(&desk, &seat)
             });
             (seat, thread)
         }
@@ -306,7 +378,7 @@ mod tests {
         let set = Set::new();
         let job = set.hand_in(5);
         assert_eq!(job.end(), None);
-        job.task.cancel(); // its own way to end
+        job.task.end();
         let (seat, thread) = set.serve();
         job.wait();
         assert_eq!(job.end(), Some(End::Done));
@@ -323,7 +395,7 @@ mod tests {
         set.wait_until_begun();
         set.desk.take_back(&job);
         assert_eq!(thread.join().expect("thread"), Left::Asked);
-        assert_eq!(job.end(), Some(End::Cancelled));
+        assert_eq!(job.end(), Some(End::Interrupted));
         assert_eq!(set.inbox.take(), [(OpKey::from_user_data(5), 0)]);
     }
 
@@ -347,7 +419,7 @@ mod tests {
         set.wait_until_begun();
         set.desk.dismiss(&seat);
         assert_eq!(thread.join().expect("thread"), Left::Asked);
-        assert_eq!((first.end(), second.end()), (Some(End::Cancelled), None));
+        assert_eq!((first.end(), second.end()), (Some(End::Interrupted), None));
         assert!(set.desk.is_short());
     }
 
@@ -360,9 +432,35 @@ mod tests {
         }
         let job = set.hand_in(1);
         assert!(!set.desk.is_short());
-        job.task.cancel();
+        job.task.end();
         job.wait();
         set.desk.dismiss(&seat);
         assert_eq!(thread.join().expect("thread"), Left::Asked);
+    }
+
+    #[test]
+    fn one_that_was_left_by_a_jump_is_void_and_its_seat_free() {
+        let set = Set::new();
+        let (jumped, cancelled) = (set.hand_in(1), set.hand_in(2));
+        let seat = Seat::default();
+        assert!(set.desk.begin(&seat).is_ok());
+        assert!(!set.desk.finish(&seat, Ran::Out));
+        assert_eq!((jumped.end(), seat.job().is_none()), (Some(End::Void), true));
+        assert!(set.desk.begin(&seat).is_ok());
+        set.desk.take_back(&cancelled);
+        assert!(seat.is_broken_off());
+        assert!(set.desk.finish(&seat, Ran::Out));
+        assert_eq!((cancelled.end(), seat.is_broken_off()), (Some(End::Void), false));
+    }
+
+    #[test]
+    fn one_that_is_done_all_the_same_is_done() {
+        let set = Set::new();
+        let job = set.hand_in(1);
+        let seat = Seat::default();
+        assert!(set.desk.begin(&seat).is_ok());
+        set.desk.take_back(&job);
+        assert!(set.desk.finish(&seat, Ran::Through));
+        assert_eq!(job.end(), Some(End::Done));
     }
 }

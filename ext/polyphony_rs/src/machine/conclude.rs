@@ -179,9 +179,14 @@ impl Machine {
     /// A timeout block ran out: what its fiber is interrupted with. Nothing where the block has
     /// ended meanwhile.
     pub(crate) fn expired(&self, key: OpKey) -> Option<Interruption> {
-        let role = self.state.borrow().driver.ops().data(key)?.role;
+        let interruption = self.expiring(key);
         self.abandon(key);
-        match role {
+        interruption
+    }
+
+    /// As [`Machine::expired`]; the timeout stays.
+    pub(crate) fn expiring(&self, key: OpKey) -> Option<Interruption> {
+        match self.state.borrow().driver.ops().data(key)?.role {
             Role::Timeout(value) => Some(Interruption::of_timeout(value)),
             Role::Wake | Role::Join(_) | Role::Timer | Role::Async(_) | Role::Line(_) => None,
         }

@@ -351,7 +351,7 @@ impl Machine {
     }
 
     /// Whether it belongs to the running thread.
-    fn is_of_thread(&self) -> bool {
+    pub(crate) fn is_of_thread(&self) -> bool {
         self.thread.get() == thread::current()
     }
 

@@ -9,8 +9,9 @@ use polyphony_core::op::{OpKey, Progress};
 use polyphony_core::resolve::{self, Family};
 use rb_sys::VALUE;
 
-use super::{Interruption, Machine, Role};
+use super::{Interruption, Machine, Resume, Role};
 use crate::errors::{Outcome, Raise, check};
+use crate::ruby::fiber;
 
 impl Machine {
     /// The addresses of a host, looked up by the system's resolver on a worker thread. Broken off
@@ -65,19 +66,50 @@ impl Machine {
     }
 
     /// Waits for the end of such an op, and only for that: values are no reason to go on. What
-    /// interrupts the wait is raised once `cancel` was called and the end has come all the same.
-    pub(crate) fn await_report(&self, key: OpKey, cancel: impl FnOnce()) -> Outcome<()> {
-        loop {
+    /// interrupts the wait is raised once `cancel` was called and the end has come all the same;
+    /// where the job was done nevertheless, at the fiber's next wait: its result is wanted.
+    pub(crate) fn await_report(
+        &self,
+        key: OpKey,
+        cancel: impl FnOnce(),
+        is_done: impl FnOnce() -> bool,
+    ) -> Outcome<()> {
+        let (raise, timeout) = loop {
             if !matches!(self.take(key), Progress::Pending | Progress::TimedOut) {
                 return Ok(());
             }
-            match self.park_interruptible() {
-                None | Some(Interruption::Value(_)) => {}
-                Some(Interruption::Raise(raise)) => {
-                    cancel();
-                    self.await_last(key);
-                    return Err(raise);
+            match self.park() {
+                Ok(Resume::Op | Resume::Unblock | Resume::Return) => {}
+                Ok(Resume::Value(scheduled)) => {
+                    if let Some(Interruption::Raise(raise)) = Interruption::of(scheduled) {
+                        break (raise, None);
+                    }
                 }
+                Ok(Resume::Expired(timeout)) => match self.expiring(timeout) {
+                    Some(Interruption::Raise(raise)) => break (raise, Some(timeout)),
+                    _ => self.abandon(timeout),
+                },
+                Err(raise) => break (raise, None),
+            }
+        };
+        cancel();
+        self.await_last(key);
+        let done = is_done();
+        match (raise, timeout) {
+            // It is void once its block has ended.
+            (_, Some(timeout)) if done => {
+                self.expire_later(timeout);
+                Ok(())
+            }
+            (Raise::Exception(exception), None) if done => {
+                self.schedule(fiber::current(), exception);
+                Ok(())
+            }
+            (raise, timeout) => {
+                if let Some(timeout) = timeout {
+                    self.abandon(timeout);
+                }
+                Err(raise)
             }
         }
     }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polyphony_core::ring::wait::{Outcome, Wait};
 use polyphony_core::ring::wake::wake_fd;
+use polyphony_core::sys::errno;
 
 use super::{NIL, protect};
 use crate::errors::Outcome as Raised;
@@ -123,14 +124,51 @@ unsafe extern "C" fn leave_stretch<W: FnOnce(), L: Fn()>(stretch: *mut c_void) {
 
 /// Works while other Ruby threads run. Who interrupts the thread calls `leave`, from any thread.
 /// Interrupts are left for the caller to check; where one is pending, `work` is not called.
-pub(crate) fn serve<W: FnOnce(), L: Fn() + Sync>(work: W, leave: L) {
+///
+/// `work` may call what takes the GVL and jumps: its frames own nothing then. That is handed back.
+pub(crate) fn serve<W: FnOnce(), L: Fn() + Sync>(work: W, leave: L) -> Raised<()> {
+    const { assert!(!std::mem::needs_drop::<W>() && !std::mem::needs_drop::<L>()) }
     let mut stretch = Stretch { work: Some(work), leave };
+    let stretch: *mut c_void = (&raw mut stretch).cast();
     #[allow(clippy::cast_possible_wrap)] // one bit
     let flags = rb_sys::RB_NOGVL_INTR_FAIL as i32;
-    // SAFETY: `stretch` outlives the call, and nothing unwinds out of it.
-    unsafe {
-        let stretch = (&raw mut stretch).cast();
+    // SAFETY: under protect, which is entered with the GVL; a jump comes from where the thread has
+    // the GVL again. What it points to outlives the call, and nothing unwinds out of it.
+    protect(|| unsafe {
         let leave = Some(leave_stretch::<W, L> as unsafe extern "C" fn(*mut c_void));
         rb_sys::rb_nogvl(Some(run_stretch::<W, L>), stretch, leave, stretch, flags);
-    }
+        NIL
+    })
+    .map(|_| ())
+}
+
+struct Poll {
+    descriptor: libc::pollfd,
+    timeout_ms: i32,
+    result: Result<i16, i32>,
+}
+
+unsafe extern "C" fn run_poll(poll: *mut c_void) -> *mut c_void {
+    // SAFETY: the pointer is `poll`'s local, alive until rb_nogvl returns. No Ruby call in here.
+    let poll = unsafe { &mut *poll.cast::<Poll>() };
+    // SAFETY: one descriptor is there.
+    let ready = unsafe { libc::poll(&raw mut poll.descriptor, 1, poll.timeout_ms) };
+    poll.result = if ready < 0 { Err(errno()) } else { Ok(poll.descriptor.revents) };
+    std::ptr::null_mut()
+}
+
+/// poll(2) of one descriptor while other Ruby threads run: its events, 0 past the time, or an errno
+/// (EINTR: somebody wants something of the thread). What interrupts raise is handed back.
+pub(crate) fn poll(fd: RawFd, events: i16, timeout_ms: i32) -> Raised<Result<i16, i32>> {
+    let descriptor = libc::pollfd { fd, events, revents: 0 };
+    let mut poll = Poll { descriptor, timeout_ms, result: Ok(0) };
+    let pointer: *mut c_void = (&raw mut poll).cast();
+    // SAFETY: RUBY_UBF_IO, which Ruby's headers define as this value: no pointer that is called.
+    let signals = unsafe { std::mem::transmute::<isize, unsafe extern "C" fn(*mut c_void)>(-1) };
+    // SAFETY: under protect, whose frames own nothing; what it points to outlives the call.
+    protect(|| unsafe {
+        rb_sys::rb_nogvl(Some(run_poll), pointer, Some(signals), std::ptr::null_mut(), 0);
+        NIL
+    })?;
+    Ok(poll.result)
 }

@@ -40,6 +40,19 @@ fn in_main_ractor() -> Outcome<bool> {
     Ok(call(class, c"current", &[])? == call(class, c"main", &[])?)
 }
 
+/// Whether the running thread was killed, and does its last things.
+pub(crate) fn is_dying() -> bool {
+    let status = call(current(), c"status", &[]);
+    status.is_ok_and(|status| super::value::text(status, "status").is_ok_and(|s| s == "aborting"))
+}
+
+/// Whether the main thread has come to its end: it waits for the others then, and ends them.
+pub(crate) fn is_main_ending() -> bool {
+    // SAFETY: needs the GVL only.
+    let main = unsafe { rb_sys::rb_thread_main() };
+    !call(main, c"alive?", &[]).is_ok_and(super::value::truthy)
+}
+
 /// Runs what interrupts ask for (signal handlers, `Thread#raise`, time slices); what is raised
 /// is handed back.
 pub(crate) fn check_interrupts() -> Outcome {

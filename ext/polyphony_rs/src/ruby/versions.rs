@@ -77,7 +77,7 @@ fn blocking_operations() -> Option<&'static BlockingOperations> {
 /// An operation that Ruby hands to the scheduler's hook, as its C API takes it.
 ///
 /// It works on memory of the fiber that called the hook, and is void once the hook has returned.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockingOperation(*mut c_void);
 
 // SAFETY: the C API is made for using one from several threads: its state is atomic.
@@ -99,32 +99,29 @@ impl BlockingOperation {
         (extracted.is_ok() && !operation.is_null()).then_some(Self(operation))
     }
 
-    /// Carries it out.
+    /// Carries it out. Whether it was, and not asked to end early.
     ///
     /// # Safety
     /// The caller of the hook is still in it. The running thread is one of Ruby's, without the GVL:
-    /// Ruby looks for its record of the thread, which no other thread has.
-    pub(crate) unsafe fn execute(&self) {
-        if let Some(functions) = blocking_operations() {
-            // SAFETY: passed on from this function's own contract.
-            unsafe { (functions.execute)(self.0) };
-        }
+    /// Ruby looks for its record of the thread, which no other thread has. The operation may take
+    /// the GVL meanwhile and leave by a jump: no frame up to the next protect owns anything.
+    pub(crate) unsafe fn execute(self) -> bool {
+        // SAFETY: passed on from this function's own contract.
+        blocking_operations().is_some_and(|functions| unsafe { (functions.execute)(self.0) } == 0)
     }
 
-    /// Breaks it off.
+    /// Breaks it off. Whether it had begun: then it comes to some result.
     ///
     /// # Safety
-    /// The caller of the hook is still in it. The thread that has begun it stays outside the GVL, in
-    /// the same stretch of work, until this has returned: Ruby may send it signals from now on.
-    pub(crate) unsafe fn cancel(&self) {
-        let Some(functions) = blocking_operations() else { return };
+    /// The caller of the hook is still in it. The thread that has begun it doesn't begin another one
+    /// until this has returned: Ruby may send it signals from now on.
+    pub(crate) unsafe fn cancel(self) -> bool {
+        let Some(functions) = blocking_operations() else { return false };
         // SAFETY: passed on from this function's own contract.
         let unblocked = unsafe { (functions.cancel)(self.0) };
-        if unblocked == 0 {
-            // One that begins just then is taken for one that has not begun, and left alone.
-            // SAFETY: as above.
-            unsafe { (functions.cancel)(self.0) };
-        }
+        // One that begins just then is taken for one that has not begun, and left alone.
+        // SAFETY: as above.
+        unblocked == 1 || unblocked == 0 && unsafe { (functions.cancel)(self.0) } == 1
     }
 }
 

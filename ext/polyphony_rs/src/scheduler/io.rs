@@ -8,13 +8,13 @@ use polyphony_core::op::{OpKey, Read, Recv, Send, Write};
 use polyphony_core::sys;
 use rb_sys::VALUE;
 
-use super::machine;
+use super::{Scheduler, machine, operations};
 use crate::clock;
 use crate::errors::{Outcome, Raise};
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::{self, HookBuffer, lend_to_hook};
 use crate::ruby::method::{Args, define, define_singleton, method};
-use crate::ruby::{FALSE, NIL, TRUE, frames, io, thread, value};
+use crate::ruby::{FALSE, NIL, TRUE, frames, io, nogvl, thread, value};
 
 /// Where bytes go: into the buffer, or out of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -385,7 +385,8 @@ fn pwrite_without_gvl(args: Args) -> VALUE {
 /// event bits are those of poll(2).
 fn io_wait(this: VALUE, args: Args) -> Outcome {
     let args = args.expect(2, 3)?;
-    let machine = machine(this)?;
+    let beside = Scheduler::of(this)?.is_of_other_thread()?;
+    let machine = if beside { None } else { Some(machine(this)?) };
     let io = io::convert(args.get(0))?;
     let fd = io::descriptor_or_unwind(io);
     let events = events(args.get(1))?;
@@ -394,6 +395,7 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
         NIL => io::timeout_or_unwind(io)?,
         given => value::seconds(given)?,
     };
+    let Some(machine) = machine else { return wait_beside(fd, events, timeout) };
     if timeout == Some(0.0) {
         let mut fds = [libc::pollfd { fd, events, revents: 0 }];
         polyphony_core::net::poll_now(&mut fds)?;
@@ -402,6 +404,26 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
     }
     let ready = machine.wait_for_events(fd, events, timeout.map(clock::after))?;
     Ok(ready_events(ready, wanted))
+}
+
+/// The wait of a thread that carries out an operation of a fiber's: `IO.copy_stream` asks the
+/// fiber's scheduler from there. The thread waits, and leaves the operation by an exception where
+/// that was broken off.
+fn wait_beside(fd: RawFd, events: i16, timeout: Option<f64>) -> Outcome {
+    let deadline = timeout.map(clock::after);
+    loop {
+        if operations::is_broken_off() {
+            return Err(Raise::Errno(libc::EINTR));
+        }
+        let left = deadline.map(|at| at.saturating_sub(clock::now()).div_ceil(1_000_000));
+        let milliseconds = left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
+        match nogvl::poll(fd, events, milliseconds)? {
+            Ok(0) if left.is_some_and(|left| left <= i32::MAX as u64) => return Ok(FALSE),
+            Ok(0) | Err(libc::EINTR) => {}
+            Ok(ready) => return Ok(ready_events(i32::from(ready), i32::from(events))),
+            Err(errno) => return Err(Raise::Errno(errno)),
+        }
+    }
 }
 
 /// `IO::READABLE` and its like.

@@ -85,6 +85,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether its machine is another thread's than the running one's.
+    fn is_of_other_thread(&self) -> Outcome<bool> {
+        Ok(self.existing_machine()?.is_some_and(|machine| !machine.is_of_thread()))
+    }
+
     fn adopt(&self, object: VALUE) -> Outcome<&'static Machine> {
         let machine = Machine::any(object)?;
         self.machine.set(object);
