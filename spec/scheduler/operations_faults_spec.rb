@@ -161,26 +161,6 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
     expect(size).to eq(File.size(__FILE__))
   end
 
-  it "that wait get another worker for one of several" do
-    before = Thread.list
-    stuck = "#{fifo}2".tap { |path| File.mkfifo(path) }
-    values = in_fiber(scheduler: enabled) do
-      values = []
-      Fiber.schedule { values << File.read(fifo) }
-      let_hire(before, 1)
-      first = workers(before)
-      fiber = Fiber.schedule { values << error_of { File.open(stuck) }.message }
-      let_hire(before, 2)
-      let_begin
-      Fiber.schedule { sleep(0.001).then { (workers(before) - first).each(&:kill) } }
-      File.write(fifo, "text")
-      sleep(0.001) while values.empty?
-      Fiber.scheduler.fiber_interrupt(fiber, IOError.new("enough"))
-      values
-    end
-    expect(values).to eq(%w[text enough])
-  end
-
   it "keep what they have opened when an exception comes too late, which comes at the next wait" do
     errors = []
     leaked = in_fiber(scheduler: enabled) do
