@@ -31,9 +31,6 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
   # The threads that were started since.
   def workers(before) = Thread.list - before - [Thread.current]
 
-  # Lets the others run until there are so many of them.
-  def let_hire(before, count) = (sleep(0.001) until workers(before).size == count)
-
   # Lets the others run until one of them waits in the hook.
   def let_ask(before)
     sleep(0.001) until workers(before).any? { |thread| thread.backtrace.to_s.include?("io_wait") }
