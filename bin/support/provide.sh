@@ -33,7 +33,7 @@ compiles_c() {
     cc -x c - -o /dev/null 2>/dev/null
 }
 
-# A guess beforehand; provide_toolchain asks bindgen itself.
+# A guess beforehand; provide_extension asks bindgen itself.
 sees_libclang() {
   compgen -G "${LIBCLANG_PATH:-/nonexistent}/libclang*.so*" >/dev/null ||
     dpkg-query -W -f='${Status}\n' 'libclang-*dev' 2>/dev/null | grep -q 'ok installed' ||

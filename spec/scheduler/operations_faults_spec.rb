@@ -48,25 +48,16 @@ RSpec.describe "UM::FiberScheduler: blocking operations, when something goes wro
   end
 
   describe "IO.copy_stream, which asks the scheduler from a worker" do
-    it "waits for a pipe" do
-      with do |source, sink|
-        values = in_fibers(
-          -> { IO.copy_stream(source, copy) },
-          -> { let_begin.then { sink << "text" }.then { sink.close } },
-          scheduler: enabled
-        )
-        expect([values.first, File.read(copy)]).to eq([4, "text"])
-      end
-    end
-
-    it "waits for a socket" do
-      with(UNIXSocket.pair) do |source, sink|
-        values = in_fibers(
-          -> { IO.copy_stream(source, copy) },
-          -> { let_begin.then { sink << "text" }.then { sink.close } },
-          scheduler: enabled
-        )
-        expect([values.first, File.read(copy)]).to eq([4, "text"])
+    { "a pipe" => -> { IO.pipe }, "a socket" => -> { UNIXSocket.pair } }.each do |name, ends|
+      it "waits for #{name}" do
+        with(ends.call) do |source, sink|
+          values = in_fibers(
+            -> { IO.copy_stream(source, copy) },
+            -> { let_begin.then { sink << "text" }.then { sink.close } },
+            scheduler: enabled
+          )
+          expect([values.first, File.read(copy)]).to eq([4, "text"])
+        end
       end
     end
 
