@@ -55,13 +55,18 @@ class UringMachine
     # How a job has ended.
     Answer = Data.define(:value, :error)
     # What a thread does; it knows nothing of the pool, so that that can be collected.
-    Job = Data.define(:machine, :answers, :work) do
+    Job = Data.define(:machine, :answers, :work, :threads) do
       def call
         answer = Answer.new(work.call, nil)
       rescue Exception => e # rubocop:disable Lint/RescueException
         answer = Answer.new(nil, e)
       ensure
-        machine.push(answers, answer)
+        machine.push(answers, answer || killed)
+      end
+
+      def killed
+        threads.delete(Thread.current)
+        Answer.new(nil, ThreadError.new("the thread that did it was killed"))
       end
     end
     private_constant :Answer, :Job
@@ -70,10 +75,11 @@ class UringMachine
 
     # What only a thread that has the GVL can call.
     def call(machine, job)
-      start_thread if @jobs.num_waiting.zero? && @threads < @size
+      hire if @jobs.size >= @jobs.num_waiting
       answers = Queue.new
-      @jobs << Job.new(machine, answers, job)
+      @jobs << Job.new(machine, answers, job, @threads)
       answer, interruption = wait_for(machine, answers)
+      hire unless @jobs.empty?
       raise interruption if interruption
       raise answer.error if answer.error
 
@@ -84,14 +90,16 @@ class UringMachine
     def start_anew
       @process = Process.pid
       @jobs = Thread::Queue.new
-      @threads = 0
+      @threads = []
       @workers = OperationWorkers.new(@size)
       ObjectSpace.define_finalizer(self, Closing.new(@jobs))
     end
 
-    def start_thread
-      @threads += 1
-      self.class.__send__(:work_on, @jobs)
+    # Starts a thread, if there may be more. One that was woken for a job counts as waiting, and the
+    # job as queued, until the thread has its turn.
+    def hire
+      @threads.select!(&:alive?)
+      @threads << self.class.__send__(:work_on, @jobs) if @threads.size < @size
     end
 
     # The answer, and the (last) exception that came before it.

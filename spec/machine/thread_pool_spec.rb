@@ -17,6 +17,19 @@ RSpec.describe "UringMachine::BlockingOperationThreadPool" do
     expect(results.map(&:last)).not_to include(Thread.current)
   end
 
+  it "has a thread for each of two jobs, one of which ends by the other" do
+    soon { pool.process(machine, -> { 1 }) }
+    gate = Thread::Queue.new
+    jobs = [-> { gate.pop }, -> { gate << :open }].map { |job| machine.spin { pool.process(machine, job) } }
+    expect(soon { machine.join(jobs) }).to eq([:open, gate])
+  end
+
+  it "goes on when its threads are killed" do
+    jobs = Array.new(3) { machine.spin { error_of { pool.process(machine, -> { Thread.current.kill }) } } }
+    expect(soon { machine.join(jobs) }.map(&:class)).to eq([ThreadError] * 3)
+    expect(soon { pool.process(machine, -> { 1 }) }).to eq(1)
+  end
+
   it "raises what a job raises" do
     expect { soon { pool.process(machine, -> { raise IOError, "no" }) } }.to raise_error(IOError, "no")
     expect(soon { pool.process(machine, -> { 1 }) }).to eq(1)
