@@ -105,24 +105,11 @@ module Polyphony
       end
     end
   end
-
-  # Closing an IO wakes those who wait for it in a loop: they end with an IOError.
-  module WakesOnClose
-    # See `IO#close`.
-    # @return [nil]
-    def close
-      return super if closed?
-
-      descriptor = fileno
-      super.tap { Polyphony.closed(descriptor) }
-    end
-  end
 end
 
 # Every IO has {Polyphony::Loops}.
 class IO
   include Polyphony::Loops
-  prepend Polyphony::WakesOnClose
 end
 
 # Sockets have {Polyphony::SocketLoops#recv_loop} as well.

@@ -38,17 +38,6 @@ module Polyphony
       [owner, %i[gets readline].to_h { |name| [name, owner.instance_method(name)] }]
     end
 
-    # `close` of what `IO.popen` has given waits for the child.
-    module ClosesChild
-      # See `IO#close`.
-      # @return [nil]
-      def close
-        return super unless RootFiber.applies? && !closed? && pid
-
-        RootFiber.run { super }
-      end
-    end
-
     # To take from a queue that isn't empty is no wait. That is found out first: who asks is
     # looked at only where there is nothing.
     module Taking
@@ -133,7 +122,6 @@ module Polyphony
         owner.singleton_class.prepend(wrapper(owner.singleton_class, names))
       end
       LINES.each_key { |owner| owner.prepend(Lines) }
-      IO.prepend(ClosesChild)
       [Thread::Queue, Thread::SizedQueue].each { |owner| owner.prepend(Taking) }
     end
 

@@ -83,3 +83,19 @@ end
 # @!method Exception#bytes_moved
 #   @return [Integer, Array<Integer>, nil] bytes that had reached the destination when this
 #     exception ended a transfer; of {Polyphony.proxy}, those of both ways
+
+module Polyphony
+  # What {proxy} does where an end is an SSLSocket: a fiber for each way. When one of them fails, the
+  # other one is ended.
+  # @api private
+  def self.proxy_by_fibers(one, other, totals)
+    ways = [[one, other], [other, one]].each_with_index.map do |(from, to), index|
+      ::Fiber.current.spin { IO.double_splice(from, to) { |moved| totals[index] = moved } }
+    end
+    ::Fiber.await(*ways)
+  ensure
+    left = ways&.reject(&:dead?)
+    left&.each(&:terminate)
+    Polyphony.machine.await(left) if left&.any?
+  end
+end

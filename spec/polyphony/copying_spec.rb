@@ -131,9 +131,33 @@ RSpec.describe "transfers between ends that can't be spliced", :polyphony do
     expect(File.binread(copy.path)).to eq("typed")
   end
 
-  it "refuses a proxy between SSLSockets" do
-    server, client = spin { tls_over(tcp_pair) }.await
-    expect { Polyphony.proxy(server, client) }.to raise_error(TypeError, /IO.double_splice/)
+  it "makes a proxy between TLS and plain connections, each end of which is passed on" do
+    spin do
+      inside, client = tls_over(tcp_pair)
+      upstream, backend = UNIXSocket.pair
+      proxying = spin { Polyphony.proxy(inside, upstream) }
+      client.write("request")
+      client.__send__(:stop)
+      expect(backend.read).to eq("request")
+      backend.write("answer")
+      backend.close_write
+      expect(client.read).to eq("answer")
+      expect(proxying.await).to eq([7, 6])
+    end.await
+  end
+
+  it "ends both ways of such a proxy when one of them fails, and says how far they have come" do
+    spin do
+      inside, client = tls_over(tcp_pair)
+      upstream, backend = UNIXSocket.pair
+      proxying = spin { Polyphony.proxy(upstream, inside) }
+      client.write("request")
+      backend.readpartial(100)
+      backend.close
+      upstream.close
+      expect { proxying.await }.to raise_error(IOError) { |error| expect(error.bytes_moved).to eq([0, 7]) }
+      expect(proxying.children).to be_empty
+    end.await
   end
 
   it "leaves nothing open and nothing out after 100 copies were ended at some moment", time_limit: 60 do

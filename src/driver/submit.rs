@@ -105,6 +105,13 @@ impl<T> Driver<T> {
         key
     }
 
+    /// As [`Driver::start_local`]; it ends as well when the descriptor is closed, with EBADF.
+    pub fn start_local_on(&mut self, name: &'static str, fd: RawFd, data: T) -> OpKey {
+        let key = self.start_local(name, None, data);
+        self.ops.link(key, fd);
+        key
+    }
+
     /// Ends a local op.
     pub fn complete_local(&mut self, key: OpKey, result: i32, sink: &mut impl Sink<T>) {
         if self.ops.is_local(key) {
@@ -166,6 +173,22 @@ impl<T> Driver<T> {
             self.ring.wait_until_taken()?;
         }
         Ok(())
+    }
+
+    /// As [`Driver::cancel_fd`], from another thread than the ring's: that one asks the kernel when
+    /// it is woken. Whether it has to be.
+    pub fn cancel_fd_from_outside(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> bool {
+        self.ops.note_close(fd);
+        let keys = self.ops.on_fd(fd);
+        for key in &keys {
+            self.ops.mark_closed(*key);
+            self.timers.cancel(key.index());
+            match self.ops.cancel(*key) {
+                op::Todo::AskCancel => self.unsent_cancels.push_back(*key),
+                todo => self.carry_out(*key, todo, sink),
+            }
+        }
+        !keys.is_empty()
     }
 
     /// As [`Driver::cancel_fd`], for a descriptor that an op queued next is going to close.

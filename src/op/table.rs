@@ -194,6 +194,11 @@ impl<T> OpTable<T> {
         entry.user_data(key.user_data())
     }
 
+    /// Has a local op end when the descriptor is closed.
+    pub(crate) fn link(&mut self, key: OpKey, fd: RawFd) {
+        self.on_fd.link(key.index, [Some(fd), None]);
+    }
+
     /// Nobody will wait for this op: it is over with its last completion.
     pub(crate) fn detach(&mut self, key: OpKey) {
         let Some(slot) = self.slot_mut(key) else { return };
@@ -292,7 +297,7 @@ impl<T> OpTable<T> {
     }
 
     /// How often the descriptor was closed, also if it has had no op yet.
-    pub(crate) fn watch(&mut self, fd: RawFd) -> u32 {
+    pub fn watch(&mut self, fd: RawFd) -> u32 {
         self.on_fd.watch(fd)
     }
 

@@ -25,6 +25,8 @@ pub struct Pump {
     plan: Plan,
     /// Bytes in the pipe.
     buffered: usize,
+    /// Those of them that were read ahead of the transfer: they come first.
+    ahead: usize,
     capacity: usize,
     /// Nothing more goes in: the source has ended, or the limit was reached.
     full: bool,
@@ -44,6 +46,7 @@ impl Pump {
         Self {
             plan,
             buffered: 0,
+            ahead: 0,
             capacity: SMALL_PIPE,
             full: plan.limit == Some(0),
             ended: false,
@@ -93,9 +96,18 @@ impl Pump {
         self.full = self.full || self.ended || limited;
     }
 
+    /// Bytes went into the pipe that were read ahead of the transfer: before any other.
+    pub fn moved_ahead(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.ahead += bytes;
+            self.moved_in(bytes);
+        }
+    }
+
     /// Bytes went out of the pipe.
     pub fn moved_out(&mut self, bytes: usize) {
         self.buffered = self.buffered.saturating_sub(bytes);
+        self.ahead = self.ahead.saturating_sub(bytes);
         self.moved += bytes as u64;
         self.stalled = false;
     }
@@ -143,6 +155,13 @@ impl Pump {
         self.buffered
     }
 
+    /// Those of [`Pump::buffered`] that were read ahead of the transfer, and not from the source
+    /// itself. They come first.
+    #[must_use]
+    pub fn ahead(&self) -> usize {
+        self.ahead
+    }
+
     /// Bytes that have reached the destination.
     #[must_use]
     pub fn moved(&self) -> u64 {
@@ -168,6 +187,19 @@ mod tests {
         pump.moved_out(40);
         assert!(pump.is_done());
         assert_eq!(pump.moved(), 100);
+    }
+
+    #[test]
+    fn what_was_read_ahead_leaves_the_pipe_first() {
+        let mut pump = Pump::new(Plan::TO_EOF);
+        pump.moved_ahead(0);
+        assert!(!pump.source_ended(), "nothing was read ahead, which is no end");
+        pump.moved_ahead(100);
+        pump.moved_in(50);
+        pump.moved_out(60);
+        assert_eq!((pump.ahead(), pump.buffered()), (40, 90));
+        pump.moved_out(60);
+        assert_eq!((pump.ahead(), pump.buffered()), (0, 30));
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl<T> OpTable<T> {
         self.slots.iter().filter_map(|slot| slot.data.as_ref())
     }
 
+    /// Binding values of the ops that end because their descriptors were closed.
+    pub fn closed(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter(|slot| slot.closed).filter_map(|slot| slot.data.as_ref())
+    }
+
     /// All ops that are not over, in slot order.
     pub fn pending(&self) -> impl Iterator<Item = Pending<'_, T>> {
         (0u32..).zip(&self.slots).filter(|(_, slot)| slot.state.is_some()).filter_map(

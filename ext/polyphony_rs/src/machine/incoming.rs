@@ -89,7 +89,7 @@ impl Incoming {
         match unsafe { machine.each_result(op, Loan::NONE, Strays::End, &mut each) }? {
             Ended::ByKernel if came == 0 => Ok(Ended::ByKernel),
             Ended::ByKernel => {
-                machine.check_same(known)?;
+                machine.same(known)?;
                 // An empty datagram is no end, unless there will be no other.
                 let ended = came & i32::from(libc::POLLRDHUP) != 0;
                 self.single(machine, self.source == Source::Messages && !ended)

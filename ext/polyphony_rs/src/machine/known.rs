@@ -8,23 +8,22 @@ use crate::errors::{Outcome, Raise};
 
 /// A descriptor as it was when the call began.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(crate) struct Known {
     fd: RawFd,
     closes: u32,
 }
 
 impl Machine {
-    /// Takes note of a descriptor, before the call's first op on it.
-    pub(super) fn know(&self, fd: RawFd) -> Known {
-        Known { fd, closes: self.closes(fd) }
+    /// Takes note of a descriptor: from now on its closes count.
+    pub(crate) fn know(&self, fd: RawFd) -> Known {
+        let closes = self.state().borrow_mut().driver.ops_mut().watch(fd);
+        Known { fd, closes }
     }
 
-    /// EBADF where it was closed since: the next op could hit another file.
-    pub(super) fn check_same(&self, known: Known) -> Outcome<()> {
-        if self.closes(known.fd) == known.closes { Ok(()) } else { Err(Raise::Errno(libc::EBADF)) }
-    }
-
-    fn closes(&self, fd: RawFd) -> u32 {
-        self.state().borrow().driver.ops().closes(fd)
+    /// The descriptor's number, for ops that begin before the fiber parks. EBADF where it was closed
+    /// since: the number may be another file's.
+    pub(crate) fn same(&self, known: Known) -> Outcome<RawFd> {
+        let closes = self.state().borrow().driver.ops().closes(known.fd);
+        if closes == known.closes { Ok(known.fd) } else { Err(Raise::Errno(libc::EBADF)) }
     }
 }

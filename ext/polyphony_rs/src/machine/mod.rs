@@ -10,6 +10,7 @@
 
 mod accept;
 mod async_op;
+mod closing;
 mod conclude;
 mod create;
 mod detached;
@@ -68,6 +69,7 @@ use crate::um_io::Orphans;
 
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
+pub(crate) use known::Known;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
 pub(crate) use offload::value_of;
 pub(crate) use park::Resume;
@@ -317,22 +319,6 @@ impl Machine {
     /// Makes a fiber runnable if it is blocked in the scheduler's `block`. From any thread.
     pub(crate) fn unblock(&self, fiber: VALUE) {
         self.enqueue(Entry { fiber, value: NIL, kind: Kind::Unblock });
-    }
-
-    /// Wakes the fibers that have ops on a descriptor, whichever machine they belong to: what they
-    /// wait for may not come any more.
-    pub(crate) fn wake_users(fd: RawFd) {
-        for machine in registry::machines_here() {
-            let fibers = machine.users(fd);
-            fibers.into_iter().for_each(|fiber| machine.unblock(fiber));
-        }
-    }
-
-    fn users(&self, fd: RawFd) -> Vec<VALUE> {
-        let ops = &self.state.borrow();
-        let ops = ops.driver.ops();
-        let waiters = ops.on_fd(fd).into_iter().filter_map(|key| ops.data(key));
-        waiters.map(|waiter| waiter.fiber).filter(|fiber| *fiber != NIL).collect()
     }
 
     pub(crate) fn wake_if_waiting(&self) {

@@ -118,7 +118,7 @@ fn poll(this: VALUE, fd: VALUE, mask: VALUE) -> Outcome {
     let op = Poll { fd: fd_of(fd)?, events: value::int32(mask, "mask")? as u32 };
     // SAFETY: the op points to nothing.
     let key = unsafe { machine.submit(op, Loan::NONE) }?;
-    match machine.wait_for_watch(Watch::of(key, op))? {
+    match machine.wait_for_watch(Watch::of(machine, key, op))? {
         Watched::Result(result) => integer_or_errno(result),
         Watched::TimedOut => Ok(NIL),
         Watched::Interrupted(interruption) => interruption.conclude(),

@@ -42,7 +42,7 @@ impl Machine {
                 if let Readiness::Interrupted(interruption) = self.wait_ready(&[end], None)? {
                     return interruption.conclude();
                 }
-                known.into_iter().try_for_each(|known| self.check_same(known))?;
+                known.into_iter().try_for_each(|known| self.same(known).map(drop))?;
             }
         }
     }

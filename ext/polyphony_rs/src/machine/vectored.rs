@@ -39,7 +39,7 @@ impl Machine {
                 break;
             }
             if !sources.is_empty() {
-                self.check_same(known)?;
+                self.same(known)?;
             }
         }
         Ok(value::unsigned(written))

@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 
 use polyphony_core::op::{OpKey, Poll, PollMultishot, Progress};
 
-use super::{Interruption, Machine};
+use super::{Interruption, Known, Machine};
 use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
 
@@ -16,7 +16,7 @@ use crate::ruby::buffer::Loan;
 #[derive(Clone, Copy)]
 pub(crate) struct Watch {
     key: OpKey,
-    fd: RawFd,
+    fd: Known,
     /// `POLL*`
     events: u32,
     deadline: Option<u64>,
@@ -41,8 +41,8 @@ pub(crate) enum Watched {
 
 impl Watch {
     /// Of a poll that was just queued.
-    pub(super) fn of(key: OpKey, Poll { fd, events }: Poll) -> Self {
-        Self { key, fd, events, deadline: None }
+    pub(super) fn of(machine: &Machine, key: OpKey, Poll { fd, events }: Poll) -> Self {
+        Self { key, fd: machine.know(fd), events, deadline: None }
     }
 
     pub(crate) fn key(&self) -> OpKey {
@@ -72,7 +72,7 @@ impl Watch {
             return Ok(Some(came));
         }
         if !machine.state().borrow().driver.ops().is_running(self.key) {
-            let op = PollMultishot { fd: self.fd, events: self.events };
+            let op = PollMultishot { fd: machine.same(self.fd)?, events: self.events };
             // SAFETY: the op points to nothing.
             self.key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
             self.set_deadline(machine, self.deadline);
@@ -94,7 +94,7 @@ impl Machine {
         let op = Poll { fd, events: event_mask(events) };
         // SAFETY: the op points to nothing.
         let key = unsafe { self.submit_anyway(op, Loan::NONE) }?;
-        let mut watch = Watch::of(key, op);
+        let mut watch = Watch::of(self, key, op);
         watch.set_deadline(self, deadline);
         Ok(watch)
     }

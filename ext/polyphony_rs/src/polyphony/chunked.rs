@@ -1,18 +1,19 @@
 //! `IO.http1_splice_chunked`: a transfer in HTTP's chunked coding.
 
 use polyphony_core::op::Splice;
-use polyphony_core::splice::calls::{self, Next};
+use polyphony_core::splice::calls::{self, Kind, Next};
 use polyphony_core::splice::{BUFFER, Cached, Chunked, Pipe, SMALL_PIPE, Step, WINDOW};
 use rb_sys::VALUE;
 
 use super::copy;
-use super::ends::End;
+use super::ends::{End, Supply};
 use super::meter::Meter;
 use super::moves::{self, Moved};
-use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, op_len};
+use super::unparked::{Unparked, with_machine};
+use crate::errors::Outcome;
+use crate::machine::op_len;
 use crate::ruby::method::{Args, define_singleton, method};
-use crate::ruby::{NIL, io, value};
+use crate::ruby::{NIL, value};
 
 /// Where a chunk's payload is on its way.
 enum Body {
@@ -22,11 +23,13 @@ enum Body {
 }
 
 struct Transfer<'a> {
-    machine: &'a Machine,
+    unparked: &'a mut Unparked,
     from: End,
     to: End,
     chunked: Chunked,
     body: Body,
+    /// Where the payload has come from.
+    supply: Supply,
     cached: Cached,
     /// The source may have bytes in Ruby's read buffer.
     ahead: bool,
@@ -37,24 +40,28 @@ struct Transfer<'a> {
 fn http1_splice_chunked(_class: VALUE, args: Args) -> Outcome {
     let args = args.expect(3, 3)?;
     let max = moves::positive(args.get(2), "chunk size")?;
-    let (from, to) = (End::source(args.get(0))?, End::destination(args.get(1))?);
-    moves::with_machine(|machine| run(machine, from, to, max))
+    with_machine(|unparked| {
+        let from = End::source(unparked, args.get(0))?;
+        let to = End::destination(unparked, args.get(1))?;
+        unparked.hear(&[&from, &to]);
+        run(unparked, from, to, max)
+    })
 }
 
-fn run(machine: &Machine, from: End, to: End, max: usize) -> Outcome {
-    let mut transfer = Transfer::new(machine, from, to, max)?;
+fn run(unparked: &mut Unparked, from: End, to: End, max: usize) -> Outcome {
+    let mut transfer = Transfer::new(unparked, from, to, max)?;
     let mut meter = Meter::new();
     let outcome = transfer.run(&mut meter);
-    let (ended, moved) = (outcome.is_ok(), transfer.chunked.moved());
+    meter.moved = transfer.chunked.moved();
     transfer.close();
-    meter.moved = moved;
-    meter.conclude(if ended { from.reached_eof() } else { outcome })
+    let outcome = outcome.and_then(|()| from.reached_eof(unparked));
+    meter.conclude(outcome)
 }
 
 impl<'a> Transfer<'a> {
-    fn new(machine: &'a Machine, from: End, to: End, max: usize) -> Outcome<Self> {
+    fn new(unparked: &'a mut Unparked, from: End, to: End, max: usize) -> Outcome<Self> {
         // A pipe would keep a chunk that a file or a device, as the destination, refuses.
-        let spliced = !from.has_methods() && (to.is_pipe() || to.kind.is_socket());
+        let spliced = from.by_methods().is_none() && (to.is_pipe() || to.kind.is_socket());
         let body = if spliced {
             let mut pipe = Pipe::new()?;
             // As large as it is, it takes what fits.
@@ -63,8 +70,9 @@ impl<'a> Transfer<'a> {
         } else {
             Body::Buffer(NIL, 0)
         };
-        let (chunked, cached) = (Chunked::new(max), moves::cached(machine, &from));
-        Ok(Self { machine, from, to, chunked, body, cached, ahead: from.io != NIL })
+        let (chunked, cached) = (Chunked::new(max), unparked.cached(&from));
+        let (supply, ahead) = (Supply::Source, from.io().is_some());
+        Ok(Self { unparked, from, to, chunked, body, supply, cached, ahead })
     }
 
     fn run(&mut self, meter: &mut Meter) -> Outcome<()> {
@@ -75,8 +83,8 @@ impl<'a> Transfer<'a> {
                 Step::Drain(len) => {
                     self.drain(len)?;
                     if self.chunked.buffered() == 0 {
-                        meter.tell(self.chunked.moved())?;
-                        moves::take_turns_after(self.machine, len as u64)?;
+                        meter.tell(self.unparked, self.chunked.moved())?;
+                        self.unparked.take_turns_after(len as u64)?;
                     }
                 }
                 Step::Done => return Ok(()),
@@ -89,17 +97,22 @@ impl<'a> Transfer<'a> {
         if self.ahead && self.fill_from_ruby(max)? {
             return Ok(());
         }
+        self.supply = Supply::Source;
+        if self.has_to_end_chunk()? {
+            return Ok(());
+        }
         let Body::Pipe(pipe) = &self.body else { return self.fill_buffer(max) };
-        let writer = pipe.writer();
+        let (writer, fd) = (pipe.writer(), self.from.fd(self.unparked)?);
         let Moved { bytes, then } =
-            match moves::ready(&self.from, &mut self.cached, max.min(WINDOW)) {
+            match moves::ready((&self.from, fd), &mut self.cached, max.min(WINDOW)) {
                 Some(len) => {
-                    self.machine.count_op();
-                    Moved::at_once(calls::splice_now(self.from.fd, writer, len, Next::Unknown))
+                    self.unparked.count_op();
+                    Moved::at_once(calls::splice_now(fd.number(), writer, len, Next::Unknown))
                 }
                 None => {
-                    let op = Splice { from: self.from.fd, to: writer, len: op_len(max) };
-                    moves::by_ring(self.machine, op)?
+                    let op = Splice { from: fd.number(), to: writer, len: op_len(max) };
+                    let deadline = self.from.deadline()?;
+                    self.unparked.by_ring(op, deadline)?
                 }
             };
         match bytes {
@@ -111,19 +124,36 @@ impl<'a> Transfer<'a> {
             // The pipe is empty, and is used no more.
             Err(libc::EINVAL) => self.body = Body::Buffer(NIL, 0),
             Err(libc::EINTR) => {}
-            Err(errno) => return then.and(Err(Raise::Errno(errno))),
+            Err(errno) => return then.and(Err(self.from.failure(errno))),
         }
         then
     }
 
+    /// What comes next might have to be waited for where only the wait would tell. Then what was
+    /// sent is made whole first; whether there is something to send for it.
+    fn has_to_end_chunk(&mut self) -> Outcome<bool> {
+        // It would say so (a pipe or a socket that is spliced), or never waits for anybody.
+        let tells = matches!(self.body, Body::Pipe(_)) && self.from.is_direct();
+        if tells || matches!(self.from.kind, Kind::File | Kind::Memory) {
+            return Ok(false);
+        }
+        let is_sure = self.from.by_methods().is_none()
+            && self.unparked.is_ready(&self.from, libc::POLLIN)?;
+        if !is_sure {
+            self.chunked.would_wait();
+        }
+        Ok(matches!(self.chunked.step(), Step::Send { .. }))
+    }
+
     /// What Ruby has read ahead comes first, and only once.
     fn fill_from_ruby(&mut self, max: usize) -> Outcome<bool> {
-        let bytes = io::take_buffered(self.from.io, max.min(SMALL_PIPE))?;
-        let len = value::string_len(bytes);
-        if len == 0 {
+        if self.from.read_ahead()? == 0 {
             self.ahead = false;
             return Ok(false);
         }
+        let bytes = self.from.take_ahead(max.min(SMALL_PIPE))?;
+        let len = value::string_len(bytes);
+        self.supply = Supply::Ahead;
         // An empty pipe has room for them.
         let piped = match &self.body {
             Body::Buffer(..) => false,
@@ -145,7 +175,7 @@ impl<'a> Transfer<'a> {
             _ => value::string_with_capacity(len),
         };
         self.body = Body::Buffer(buffer, 0);
-        let bytes = copy::read(self.machine, &self.from, buffer, len)?;
+        let bytes = copy::read(self.unparked, &self.from, buffer, len)?;
         self.chunked.filled(value::string_len(bytes));
         Ok(())
     }
@@ -157,24 +187,25 @@ impl<'a> Transfer<'a> {
         if let Step::Send { .. } = self.chunked.step() {
             return Ok(());
         }
-        self.machine.wait_for_events(self.from.fd, libc::POLLIN, None).map(drop)
+        self.unparked.wait(&self.from, libc::POLLIN)
     }
 
     /// The frame of a chunk.
     fn send(&mut self, more: bool) -> Outcome<()> {
-        if self.to.kind.is_direct() && self.to.kind.is_socket() {
+        if self.to.is_direct() && self.to.kind.is_socket() {
             let next = if more { Next::More } else { Next::Unknown };
-            self.machine.count_op();
-            match calls::send_now(self.to.fd, self.chunked.frame(), next) {
+            self.unparked.count_op();
+            let fd = self.to.fd(self.unparked)?.number();
+            match calls::send_now(fd, self.chunked.frame(), next) {
                 Ok(bytes) => self.chunked.sent(bytes),
                 Err(libc::EAGAIN) => self.wait_for_destination()?,
                 Err(libc::EINTR) => {}
-                Err(errno) => return Err(Raise::Errno(errno)),
+                Err(errno) => return Err(self.to.failure(errno)),
             }
             return Ok(());
         }
         let frame = value::string(self.chunked.frame());
-        let moved = copy::write(self.machine, &self.to, frame, 0..value::string_len(frame))?;
+        let moved = copy::write(self.unparked, &self.to, frame, 0..value::string_len(frame))?;
         if let Some(bytes) = self.came_of(moved)? {
             self.chunked.sent(bytes);
         }
@@ -184,14 +215,16 @@ impl<'a> Transfer<'a> {
     /// Payload to the destination.
     fn drain(&mut self, len: usize) -> Outcome<()> {
         let moved = match &self.body {
-            &Body::Buffer(buffer, at) => copy::write(self.machine, &self.to, buffer, at..at + len)?,
-            Body::Pipe(pipe) if self.to.kind.is_direct() => {
-                self.machine.count_op();
-                Moved::at_once(calls::splice_now(pipe.reader(), self.to.fd, len, Next::More))
-            }
+            &Body::Buffer(buffer, at) => copy::write(self.unparked, &self.to, buffer, at..at + len)?,
             Body::Pipe(pipe) => {
-                let op = Splice { from: pipe.reader(), to: self.to.fd, len: op_len(len) };
-                moves::by_ring(self.machine, op)?
+                let (from, to) = (pipe.reader(), self.to.fd(self.unparked)?.number());
+                if self.to.is_direct() {
+                    self.unparked.count_op();
+                    Moved::at_once(calls::splice_now(from, to, len, Next::More))
+                } else {
+                    let deadline = self.to.deadline()?;
+                    self.unparked.by_ring(Splice { from, to, len: op_len(len) }, deadline)?
+                }
             }
         };
         if let Ok(bytes) = moved.bytes {
@@ -204,31 +237,28 @@ impl<'a> Transfer<'a> {
     }
 
     /// The bytes of a move to the destination; none where it is to be tried again.
-    fn came_of(&self, moved: Moved) -> Outcome<Option<usize>> {
+    fn came_of(&mut self, moved: Moved) -> Outcome<Option<usize>> {
         moved.then?;
         match moved.bytes {
             Ok(bytes) => Ok(Some(bytes)),
             Err(libc::EAGAIN) => self.wait_for_destination().map(|()| None),
             Err(libc::EINTR) => Ok(None),
-            Err(errno) => Err(Raise::Errno(errno)),
+            Err(errno) => Err(self.to.failure(errno)),
         }
     }
 
-    fn wait_for_destination(&self) -> Outcome<()> {
-        self.machine.wait_for_events(self.to.fd, libc::POLLOUT, None).map(drop)
+    fn wait_for_destination(&mut self) -> Outcome<()> {
+        self.unparked.wait(&self.to, libc::POLLOUT)
     }
 
     /// Closes the pipe; payload that has not been sent goes back to the source.
     fn close(self) {
         let left = self.chunked.buffered();
-        let rewound = left == 0 || self.from.rewind(left);
-        match self.body {
-            _ if rewound => {}
-            Body::Pipe(pipe) => self.from.give_back(moves::contents(&pipe, left)),
-            Body::Buffer(buffer, at) => {
-                self.from.give_back(value::substring(buffer, at..at + left));
-            }
-        }
+        let bytes = || match &self.body {
+            Body::Pipe(pipe) => moves::contents(pipe, left),
+            &Body::Buffer(buffer, at) => value::substring(buffer, at..at + left),
+        };
+        self.from.take_back(self.unparked, self.supply, left, bytes);
     }
 }
 

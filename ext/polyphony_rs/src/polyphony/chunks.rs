@@ -104,7 +104,7 @@ impl Chunks {
                 Err((raise, late)) => {
                     // It had come in all the same: the next reader finds it.
                     if let Some(count @ 1..) = late.and_then(|late| usize::try_from(late).ok()) {
-                        io::put_back(self.io, target.copy(count)?);
+                        io::give_back(self.io, target.copy(count)?);
                     }
                     return Err(raise);
                 }
@@ -198,15 +198,8 @@ fn feed_chunks(_module: VALUE, args: Args) -> Outcome {
     Ok(NIL)
 }
 
-/// `Polyphony.closed(fd)`: wakes those who wait for something on a descriptor that was closed.
-fn closed(_module: VALUE, fd: VALUE) -> Outcome {
-    Machine::wake_users(value::int32(fd, "fd")?);
-    Ok(NIL)
-}
-
 pub(super) fn init(polyphony: VALUE) {
     define_singleton(polyphony, c"read_chunks", method!(read_chunks, 2));
     define_singleton(polyphony, c"recv_chunks", method!(recv_chunks, 2));
     define_singleton(polyphony, c"feed_chunks", method!(feed_chunks, -1));
-    define_singleton(polyphony, c"closed", method!(closed, 1));
 }

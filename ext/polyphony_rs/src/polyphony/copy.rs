@@ -7,80 +7,73 @@ use polyphony_core::op::{Read, Write};
 use polyphony_core::splice::{Copier, Plan};
 use rb_sys::VALUE;
 
-use super::ends::End;
+use super::ends::{End, Supply};
 use super::meter::Meter;
-use super::moves::{self, Moved};
+use super::moves::Moved;
+use super::unparked::Unparked;
 use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, op_len};
+use crate::machine::{CURRENT_POSITION, op_len};
 use crate::ruby::buffer::{lend_range, lend_target};
-use crate::ruby::{NIL, io, value};
-
-/// Where the bytes to copy are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Supply {
-    /// In Ruby's read buffer.
-    Ahead,
-    /// Where the descriptor (or the object) has them.
-    Source,
-}
+use crate::ruby::{NIL, value};
 
 /// Moves what Ruby has read ahead from the source: it comes before what the descriptor has.
 pub(super) fn read_ahead(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
     limit: Option<u64>,
     meter: &mut Meter,
 ) -> Outcome<()> {
-    if from.io == NIL || limit == Some(0) || io::buffered(from.io)? == 0 {
+    if limit == Some(0) || from.read_ahead()? == 0 {
         return Ok(());
     }
     let plan = Plan { chunk: usize::MAX, limit };
-    run(machine, (from, to), plan, Supply::Ahead, meter).map(drop)
+    run(unparked, (from, to), plan, Supply::Ahead, meter).map(drop)
 }
 
 /// Moves everything, or as much as the plan says. Whether the source has ended.
 pub(super) fn all(
-    machine: &Machine,
+    unparked: &mut Unparked,
     ends: (&End, &End),
     plan: Plan,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    run(machine, ends, plan, Supply::Source, meter)
+    run(unparked, ends, plan, Supply::Source, meter)
 }
 
 /// Moves what one read brings. Whether the source has ended.
 pub(super) fn once(
-    machine: &Machine,
-    ends: (&End, &End),
+    unparked: &mut Unparked,
+    (from, to): (&End, &End),
     len: usize,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    let (from, to) = ends;
     let len = len.min(polyphony_core::splice::BUFFER);
-    let bytes = read(machine, from, value::string_with_capacity(len), len)?;
-    write_all(machine, (from, to), bytes, meter)?;
+    let bytes = read(unparked, from, value::string_with_capacity(len), len)?;
+    write_all(unparked, (from, to), bytes, Supply::Source, meter)?;
     Ok(value::string_len(bytes) == 0)
 }
 
 /// Writes all of a String; what can't be written goes back to the source.
 pub(super) fn write_all(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
     bytes: VALUE,
+    supply: Supply,
     meter: &mut Meter,
 ) -> Outcome<()> {
     let mut copier = Copier::new(Plan::TO_EOF);
     copier.read(value::string_len(bytes));
     let before = meter.moved;
     while let Some(range) = copier.wants_write() {
-        write_some(machine, (from, to), bytes, range, &mut copier)
-            .inspect_err(|_| meter.moved = before + copier.moved())?;
+        let written = write_some(unparked, (from, to), (bytes, supply), range, &mut copier);
+        meter.moved = before + copier.moved();
+        written?;
     }
-    meter.tell(before + copier.moved())
+    meter.tell(unparked, before + copier.moved())
 }
 
 fn run(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
     plan: Plan,
     supply: Supply,
@@ -92,22 +85,22 @@ fn run(
     loop {
         if let Some(len) = copier.wants_read() {
             buffer = match supply {
-                Supply::Ahead => io::take_buffered(from.io, len)?,
+                Supply::Ahead => from.take_ahead(len)?,
                 Supply::Source if buffer == NIL => {
-                    read(machine, from, value::string_with_capacity(len), len)?
+                    read(unparked, from, value::string_with_capacity(len), len)?
                 }
-                Supply::Source => read(machine, from, buffer, len)?,
+                Supply::Source => read(unparked, from, buffer, len)?,
             };
             copier.read(value::string_len(buffer));
         } else if let Some(range) = copier.wants_write() {
             let bytes = range.len() as u64;
-            let written = write_some(machine, (from, to), buffer, range, &mut copier);
+            let written = write_some(unparked, (from, to), (buffer, supply), range, &mut copier);
             meter.moved = before + copier.moved();
             written?;
             // Neither of them while there are bytes that an exception would lose.
             if copier.wants_write().is_none() {
-                meter.tell(before + copier.moved())?;
-                moves::take_turns_after(machine, bytes)?;
+                meter.tell(unparked, before + copier.moved())?;
+                unparked.take_turns_after(bytes)?;
             }
         } else {
             return Ok(copier.source_ended());
@@ -116,35 +109,35 @@ fn run(
 }
 
 /// Reads at most `len` bytes into the buffer: the buffer, empty at EOF.
-pub(super) fn read(machine: &Machine, from: &End, buffer: VALUE, len: usize) -> Outcome {
+pub(super) fn read(unparked: &mut Unparked, from: &End, buffer: VALUE, len: usize) -> Outcome {
     value::clear(buffer)?;
-    if from.has_methods() {
+    if let Some(object) = from.by_methods() {
         let len = value::integer(i64::try_from(len).unwrap_or(i64::MAX));
-        return match value::call(from.object, c"readpartial", &[len, buffer]) {
+        return match unparked.call(object, c"readpartial", &[len, buffer]) {
             Err(Raise::Exception(exception)) if value::is_eof(exception) => Ok(buffer),
             outcome => outcome,
         };
     }
     loop {
         let target = lend_target(buffer, len, 0)?;
-        let op = Read { fd: from.fd, ptr: target.ptr, len: op_len(len), offset: CURRENT_POSITION };
+        let (fd, ptr) = (from.fd(unparked)?.number(), target.ptr);
+        let op = Read { fd, ptr, len: op_len(len), offset: CURRENT_POSITION };
+        let deadline = from.deadline()?;
         // SAFETY: the loan keeps the buffer.
-        let key = unsafe { machine.submit_anyway(op, target.loan) }?;
-        let Moved { bytes, then } = moves::await_move(machine, key);
+        let key = unsafe { unparked.submit(op, target.loan) }?;
+        let Moved { bytes, then } = unparked.await_move(key, deadline);
         if let Ok(bytes) = bytes {
             target.finish(bytes)?;
-            if then.is_err() && bytes > 0 && !from.rewind(bytes) {
-                from.give_back(buffer);
+            if then.is_err() {
+                from.take_back(unparked, Supply::Source, bytes, || buffer);
             }
         }
         then?;
         match bytes {
             Ok(_) => return Ok(buffer),
             Err(libc::EINTR) => {}
-            Err(libc::EAGAIN) => {
-                machine.wait_for_events(from.fd, libc::POLLIN, None)?;
-            }
-            Err(errno) => return Err(Raise::Errno(errno)),
+            Err(libc::EAGAIN) => unparked.wait(from, libc::POLLIN)?,
+            Err(errno) => return Err(from.failure(errno)),
         }
     }
 }
@@ -152,26 +145,28 @@ pub(super) fn read(machine: &Machine, from: &End, buffer: VALUE, len: usize) -> 
 /// Writes some of a range of the buffer. What is left of it after an error goes back to the
 /// source.
 fn write_some(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
-    buffer: VALUE,
+    (buffer, supply): (VALUE, Supply),
     range: Range<usize>,
     copier: &mut Copier,
 ) -> Outcome<()> {
-    let Moved { bytes, mut then } = write(machine, to, buffer, range.clone())?;
-    match bytes {
-        Ok(bytes) => copier.wrote(bytes),
-        Err(libc::EINTR) => {}
-        Err(libc::EAGAIN) if then.is_ok() => {
-            then = machine.wait_for_events(to.fd, libc::POLLOUT, None).map(drop);
-        }
-        Err(errno) => then = then.and(Err(Raise::Errno(errno))),
-    }
+    let then = match write(unparked, to, buffer, range) {
+        Ok(Moved { bytes, then }) => match bytes {
+            Ok(bytes) => {
+                copier.wrote(bytes);
+                then
+            }
+            Err(libc::EINTR) => then,
+            Err(libc::EAGAIN) => then.and_then(|()| unparked.wait(to, libc::POLLOUT)),
+            Err(errno) => then.and(Err(to.failure(errno))),
+        },
+        Err(raise) => Err(raise),
+    };
     if then.is_err() {
         if let Some(left) = copier.wants_write() {
-            if !from.rewind(left.len()) {
-                from.give_back(value::substring(buffer, left));
-            }
+            let bytes = || value::substring(buffer, left.clone());
+            from.take_back(unparked, supply, left.len(), bytes);
         }
     }
     then
@@ -179,23 +174,24 @@ fn write_some(
 
 /// One write.
 pub(super) fn write(
-    machine: &Machine,
+    unparked: &mut Unparked,
     to: &End,
     buffer: VALUE,
     range: Range<usize>,
 ) -> Outcome<Moved> {
-    if to.has_methods() {
+    if let Some(object) = to.by_methods() {
         let bytes = value::substring(buffer, range.clone());
-        let written = value::call(to.object, c"write", &[bytes]);
+        let written = unparked.call(object, c"write", &[bytes]);
         return Ok(match written {
             Ok(_) => Moved::at_once(Ok(range.len())),
             Err(raise) => Moved { bytes: Err(libc::EINTR), then: Err(raise) },
         });
     }
+    let (fd, deadline) = (to.fd(unparked)?.number(), to.deadline()?);
     let (ptr, len) = (range.start, range.len());
     let (start, loan) = lend_range(buffer, ptr);
-    let op = Write { fd: to.fd, ptr: start, len: op_len(len), offset: CURRENT_POSITION };
+    let op = Write { fd, ptr: start, len: op_len(len), offset: CURRENT_POSITION };
     // SAFETY: the loan keeps the buffer, and the range is within it.
-    let key = unsafe { machine.submit_anyway(op, loan) }?;
-    Ok(moves::await_move(machine, key))
+    let key = unsafe { unparked.submit(op, loan) }?;
+    Ok(unparked.await_move(key, deadline))
 }

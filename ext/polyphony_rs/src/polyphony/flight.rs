@@ -3,8 +3,9 @@
 use polyphony_core::op::{OpKey, Progress};
 
 use super::moves::outcome_of;
-use crate::errors::Outcome;
-use crate::machine::{Machine, OnInterrupt, Seen, Watch};
+use super::unparked::Unparked;
+use crate::errors::{Outcome, Raise};
+use crate::machine::{Seen, Watch};
 
 /// A side of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,31 +49,33 @@ pub(super) enum Stopped {
 }
 
 impl Flight {
-    /// Takes what it has come to; `None`: it goes on.
-    pub(super) fn take(&mut self, machine: &Machine) -> Outcome<Option<Landed>> {
+    /// Takes what it has come to; `None`: it goes on. `IO::TimeoutError` past its deadline.
+    pub(super) fn take(&mut self, unparked: &Unparked) -> Outcome<Option<Landed>> {
         Ok(match self {
-            Self::Poll(watch) => match watch.take(machine)? {
+            Self::Poll(watch) => match unparked.look_at(watch)? {
                 Seen::Result(result) => Some(Landed::Ready(outcome_of(result).map(drop))),
-                Seen::Nothing | Seen::TimedOut => None,
+                Seen::Nothing => None,
+                Seen::TimedOut => return Err(Raise::io_timeout()),
             },
-            Self::Move(key) => match machine.take(*key) {
+            Self::Move(key) => match unparked.take(*key) {
                 Progress::Result(completion, _) => {
                     Some(Landed::Moved(outcome_of(completion.result)))
                 }
                 Progress::Gone => Some(Landed::Moved(Err(libc::ECANCELED))),
-                Progress::Pending | Progress::TimedOut => None,
+                Progress::Pending => None,
+                Progress::TimedOut => return Err(Raise::io_timeout()),
             },
         })
     }
 
     /// Ends it, waiting for a move.
-    pub(super) fn stop(self, machine: &Machine) -> Stopped {
+    pub(super) fn stop(self, unparked: &mut Unparked) -> Stopped {
         match self {
             Self::Poll(watch) => {
-                machine.abandon(watch.key());
+                unparked.abandon(watch.key());
                 Stopped::Poll
             }
-            Self::Move(key) => match machine.stop(key, OnInterrupt::AwaitCancel) {
+            Self::Move(key) => match unparked.stop(key) {
                 Some(late) => Stopped::Moved(outcome_of(late)),
                 None => Stopped::Left,
             },

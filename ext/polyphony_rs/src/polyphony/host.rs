@@ -57,7 +57,7 @@ impl Host {
         loop {
             match result_of(machine, io, watch.key(), OnInterrupt::Abandon) {
                 Ok(result) => match watch.heed(machine, result)? {
-                    Some(result @ ..0) => return Err(Raise::Errno(-result)),
+                    Some(result @ ..0) => return Err(io::failure(io, -result)),
                     Some(_) => return Ok(()),
                     None => {}
                 },
@@ -87,8 +87,8 @@ pub(super) fn result_of(
             return Err(stopped(raise));
         }
         match machine.take(key) {
-            Progress::Result(completion, _) if completion.result < 0 && io::is_closed(io) => {
-                return Err((Raise::io_closed(), None));
+            Progress::Result(completion, _) if completion.result == -libc::EBADF => {
+                return Err((io::failure(io, libc::EBADF), None));
             }
             Progress::Result(completion, _) => return Ok(completion.result),
             Progress::Gone => return Err((Raise::Errno(libc::ECANCELED), None)),

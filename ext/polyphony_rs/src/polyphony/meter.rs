@@ -2,6 +2,7 @@
 
 use rb_sys::VALUE;
 
+use super::unparked::Unparked;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::value;
 
@@ -25,7 +26,12 @@ impl Meter {
     }
 
     /// Tells the block what has reached the destination, where that has grown.
-    pub(super) fn tell(&mut self, moved: u64) -> Outcome<()> {
+    pub(super) fn tell(&mut self, unparked: &mut Unparked, moved: u64) -> Outcome<()> {
+        unparked.run(|| self.report(moved))
+    }
+
+    /// The same where no machine lets the fiber wait.
+    pub(super) fn report(&mut self, moved: u64) -> Outcome<()> {
         self.moved = moved;
         if self.has_block && moved > self.told {
             self.told = moved;

@@ -3,6 +3,7 @@
 mod accept;
 mod chunked;
 mod chunks;
+mod closing;
 mod compression;
 mod copy;
 mod ends;
@@ -21,6 +22,7 @@ mod splice;
 mod tee;
 mod transfer;
 pub(crate) mod tree;
+mod unparked;
 
 use rb_sys::VALUE;
 
@@ -56,6 +58,7 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
+    closing::init(polyphony);
     lines::init(polyphony);
     compression::init(io);
     event::init(polyphony);

@@ -4,48 +4,50 @@ use polyphony_core::splice::Plan;
 use rb_sys::VALUE;
 
 use super::ends::End;
-use super::meter::{self, Meter, count};
+use super::meter::{self, count};
 use super::pump::{self, Transfer};
-use super::{copy, moves};
-use crate::errors::{Outcome, Raise};
-use crate::machine::Machine;
+use super::unparked::{Unparked, with_machine};
+use crate::errors::Outcome;
 use crate::ruby::method::{define_singleton, method};
 use crate::ruby::value;
 
 /// `Polyphony.proxy(a, b)`: until both have ended, each EOF passed on: `[bytes_there,
 /// bytes_back]`.
-fn proxy(_module: VALUE, a: VALUE, b: VALUE) -> Outcome {
-    let there = (End::source(a)?, End::destination(b)?);
-    let back = (End::source(b)?, End::destination(a)?);
-    if there.0.has_methods() || there.1.has_methods() {
-        return Err(Raise::type_error(
-            "an SSLSocket can't be spliced: copy each way by IO.double_splice, in two fibers",
-        ));
-    }
-    moves::with_machine(|machine| counted(machine, [there, back]))
+fn proxy(module: VALUE, a: VALUE, b: VALUE) -> Outcome {
+    with_machine(|unparked| {
+        let there = (End::source(unparked, a)?, End::destination(unparked, b)?);
+        let back = (End::source(unparked, b)?, End::destination(unparked, a)?);
+        if there.0.by_methods().is_some() || there.1.by_methods().is_some() {
+            return by_fibers(unparked, module, a, b);
+        }
+        unparked.hear(&[&there.0, &there.1, &back.0, &back.1]);
+        let ways = [there, back].map(|(from, to)| {
+            Transfer::new(unparked, from, to, Plan::TO_EOF, true)
+        });
+        both(unparked, ways)
+    })
 }
 
-fn counted(machine: &Machine, ways: [(End, End); 2]) -> Outcome {
-    let mut meters = [Meter::silent(), Meter::silent()];
-    let outcome = both(machine, ways, &mut meters);
-    let totals = value::array_of(&meters.map(|meter| count(meter.moved)));
+fn both(unparked: &mut Unparked, mut ways: [Transfer; 2]) -> Outcome {
+    let outcome = pump::run(unparked, &mut ways, |_, _| Ok(()));
+    for way in &mut ways {
+        way.close(unparked);
+    }
+    conclude(outcome, value::array_of(&ways.map(|way| count(way.moved()))))
+}
+
+/// An SSLSocket's bytes go through its methods: each way has a fiber.
+fn by_fibers(unparked: &mut Unparked, module: VALUE, a: VALUE, b: VALUE) -> Outcome {
+    let totals = value::array_of(&[count(0), count(0)]);
+    let outcome = unparked.call(module, c"proxy_by_fibers", &[a, b, totals]);
+    conclude(outcome.map(drop), totals)
+}
+
+fn conclude(outcome: Outcome<()>, totals: VALUE) -> Outcome {
     match outcome {
         Ok(()) => Ok(totals),
         Err(raise) => Err(meter::with_count(raise, totals)),
     }
-}
-
-fn both(machine: &Machine, ways: [(End, End); 2], meters: &mut [Meter; 2]) -> Outcome<()> {
-    for ((from, to), meter) in ways.iter().zip(meters.iter_mut()) {
-        copy::read_ahead(machine, (from, to), None, meter)?;
-    }
-    let mut transfers = ways.map(|(from, to)| Transfer::new(machine, from, to, Plan::TO_EOF, true));
-    let outcome = pump::run(machine, &mut transfers, |_| Ok(()));
-    for ((transfer, meter), (from, _)) in transfers.iter_mut().zip(meters).zip(ways) {
-        from.give_back(transfer.close(machine));
-        meter.moved += transfer.moved();
-    }
-    outcome
 }
 
 pub(super) fn init(polyphony: VALUE) {

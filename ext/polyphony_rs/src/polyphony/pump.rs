@@ -4,21 +4,19 @@
 //! would have to wait; the others are spliced by the ring (on a kernel worker thread). A file's
 //! bytes that are in memory go straight to a socket, past the pipe.
 
-use std::os::fd::RawFd;
-
-use polyphony_core::net;
 use polyphony_core::op::Splice;
 use polyphony_core::splice::calls::{self, Kind, Next};
-use polyphony_core::splice::{Cached, LARGE_PIPE, Pipe, Plan, Pump, WINDOW};
+use polyphony_core::splice::{Cached, LARGE_PIPE, Pipe, Plan, Pump, SMALL_PIPE, WINDOW};
 use rb_sys::VALUE;
 
-use super::ends::End;
+use super::ends::{End, Supply};
 use super::flight::{Flight, Landed, Side, Stopped};
 use super::moves;
-use crate::errors::{Outcome, Raise};
-use crate::machine::{Machine, op_len};
-use crate::ruby::NIL;
+use super::unparked::Unparked;
+use crate::errors::Outcome;
+use crate::machine::op_len;
 use crate::ruby::buffer::Loan;
+use crate::ruby::{NIL, io, value};
 
 /// One direction of a transfer under way, with its pipe.
 pub(super) struct Transfer {
@@ -27,24 +25,27 @@ pub(super) struct Transfer {
     to: End,
     /// Made when the first byte goes into it.
     pipe: Option<Pipe>,
+    /// Ruby may have read bytes of the source ahead: they go into the pipe before any other.
+    ahead: bool,
     /// Of the source, if that is a file.
     cached: Cached,
     flights: [Option<Flight>; 2],
-    /// Pass the source's EOF on to a socket.
+    /// Pass the source's EOF on to another connection.
     half_close: bool,
     finished: bool,
 }
 
 impl Transfer {
-    pub(super) fn new(machine: &Machine, from: End, to: End, plan: Plan, half_close: bool) -> Self {
+    pub(super) fn new(unparked: &Unparked, from: End, to: End, plan: Plan, half_close: bool) -> Self {
         Self {
             pump: Pump::new(plan),
             from,
             to,
             pipe: None,
-            cached: moves::cached(machine, &from),
+            ahead: true,
+            cached: unparked.cached(&from),
             flights: [None, None],
-            half_close: half_close && from.fd != to.fd,
+            half_close,
             finished: false,
         }
     }
@@ -58,56 +59,50 @@ impl Transfer {
     }
 
     /// Does all that can be done without waiting; whether anything was.
-    fn advance(&mut self, machine: &Machine) -> Outcome<bool> {
-        let mut progress = self.collect(machine)?;
-        progress |= match self.step_past(machine)? {
+    fn advance(&mut self, unparked: &mut Unparked) -> Outcome<bool> {
+        let mut progress = self.collect(unparked)?;
+        progress |= match self.step_past(unparked)? {
             Some(progress) => progress,
-            None => self.step(machine, Side::In)?,
+            None => self.step(unparked, Side::In)?,
         };
-        progress |= self.step(machine, Side::Out)?;
+        progress |= self.step(unparked, Side::Out)?;
         if let Some(pipe) = self.pipe.as_mut().filter(|_| self.pump.wants_larger_pipe()) {
             self.pump.set_capacity(pipe.grow(LARGE_PIPE));
             progress = true;
         }
         if self.pump.is_done() && !self.finished {
-            self.finish(machine)?;
+            self.finish(unparked)?;
             progress = true;
         }
         Ok(progress)
     }
 
-    fn finish(&mut self, machine: &Machine) -> Outcome<()> {
+    fn finish(&mut self, unparked: &mut Unparked) -> Outcome<()> {
         self.finished = true;
-        let passes_on = self.half_close && self.pump.source_ended();
-        if passes_on && self.from.kind.is_socket() && self.to.kind.is_socket() {
-            machine.count_op();
-            match net::shutdown(self.to.fd, libc::SHUT_WR) {
-                // The other side is gone already, or it is no connection.
-                Ok(_) | Err(libc::ENOTCONN | libc::EOPNOTSUPP) => {}
-                Err(errno) => return Err(Raise::Errno(errno)),
-            }
+        if self.half_close && self.pump.source_ended() {
+            self.to.pass_end_on(unparked, &self.from)?;
         }
         Ok(())
     }
 
     /// Takes in what the ops in flight have brought.
-    fn collect(&mut self, machine: &Machine) -> Outcome<bool> {
+    fn collect(&mut self, unparked: &mut Unparked) -> Outcome<bool> {
         let mut progress = false;
         for side in [Side::In, Side::Out] {
             let Some(flight) = &mut self.flights[side as usize] else { continue };
-            let Some(landed) = flight.take(machine)? else { continue };
+            let Some(landed) = flight.take(unparked)? else { continue };
             self.flights[side as usize] = None;
             progress = true;
             match landed {
-                Landed::Ready(ready) => ready?,
-                Landed::Moved(moved) => self.report(machine, side, moved)?,
+                Landed::Ready(ready) => ready.map_err(|errno| self.end(side).failure(errno))?,
+                Landed::Moved(moved) => self.report(unparked, side, moved)?,
             }
         }
         Ok(progress)
     }
 
     /// Tries the next move of a side; whether there was any.
-    fn step(&mut self, machine: &Machine, side: Side) -> Outcome<bool> {
+    fn step(&mut self, unparked: &mut Unparked, side: Side) -> Outcome<bool> {
         if self.flights[side as usize].is_some() {
             return Ok(false);
         }
@@ -116,36 +111,75 @@ impl Transfer {
             Side::Out => (self.pump.wants_out(), self.to),
         };
         let Some(len) = wanted else { return Ok(false) };
-        let (reader, writer) = self.pipe()?;
+        if side == Side::In && self.ahead {
+            return self.step_ahead(len);
+        }
+        let may_go_past = self.may_go_past();
+        let pipe = self.pipe()?;
+        let (reader, writer) = (pipe.reader(), pipe.writer());
+        let fd = end.fd(unparked)?;
         let (from, to, direct) = match side {
             // What is in memory goes past the pipe, where it can.
-            Side::In if self.may_go_past() => (end.fd, writer, None),
+            Side::In if may_go_past => (fd.number(), writer, None),
             Side::In => {
-                let ready = moves::ready(&end, &mut self.cached, len.min(WINDOW));
-                (end.fd, writer, ready)
+                let ready = moves::ready((&end, fd), &mut self.cached, len.min(WINDOW));
+                (fd.number(), writer, ready)
             }
-            Side::Out => (reader, end.fd, end.kind.is_direct().then_some(len)),
+            Side::Out => (reader, fd.number(), end.is_direct().then_some(len)),
         };
         if let Some(len) = direct {
             let moved = calls::splice_now(from, to, len, Next::Unknown);
-            machine.count_op();
+            unparked.count_op();
             let progress = moved.is_ok();
-            self.report(machine, side, moved)?;
+            self.report(unparked, side, moved)?;
             return Ok(progress);
         }
+        let deadline = end.deadline()?;
         let op = Splice { from, to, len: op_len(len) };
         // SAFETY: the op points to nothing; the pipe stays open until the op has ended.
-        let key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
+        let key = unsafe { unparked.submit(op, Loan::NONE) }?;
+        unparked.set_deadline(key, deadline);
         self.flights[side as usize] = Some(Flight::Move(key));
         Ok(false)
     }
 
-    /// Where bytes come out of the pipe, and where they go in.
-    fn pipe(&mut self) -> Outcome<(RawFd, RawFd)> {
-        let pipe = match &mut self.pipe {
+    /// Moves into the pipe what Ruby has read ahead; whether there was anything.
+    fn step_ahead(&mut self, len: usize) -> Outcome<bool> {
+        let held = self.from.read_ahead()?;
+        if held == 0 {
+            self.ahead = false;
+            // Now the source itself may be looked at.
+            return Ok(true);
+        }
+        let writer = self.pipe()?.writer();
+        // Each write takes pages of its own: no more of them than fit.
+        let bytes = self.from.take_ahead(held.min(len).min(SMALL_PIPE))?;
+        let taken = value::string_len(bytes);
+        match calls::write_pipe(writer, &value::bytes_of(bytes)) {
+            Ok(written) => {
+                self.pump.moved_ahead(written);
+                if let Some(io) = self.from.io().filter(|_| written < taken) {
+                    io::give_back(io, value::substring(bytes, written..taken));
+                }
+            }
+            Err(errno) => {
+                self.from.io().into_iter().for_each(|io| io::give_back(io, bytes));
+                if errno != libc::EAGAIN {
+                    return Err(self.from.failure(errno));
+                }
+                // Its slots are taken: something has to go out first.
+                return Ok(!self.pump.would_wait());
+            }
+        }
+        Ok(true)
+    }
+
+    /// The pipe, which is made when it is wanted.
+    fn pipe(&mut self) -> Outcome<&Pipe> {
+        let made = match self.pipe.take() {
             Some(pipe) => pipe,
             None => {
-                let pipe = self.pipe.insert(Pipe::new()?);
+                let mut pipe = Pipe::new()?;
                 if self.from.kind == Kind::File {
                     // Each move waits for a worker: the larger, the better.
                     self.pump.set_capacity(pipe.grow(LARGE_PIPE));
@@ -153,13 +187,13 @@ impl Transfer {
                 pipe
             }
         };
-        Ok((pipe.reader(), pipe.writer()))
+        Ok(self.pipe.insert(made))
     }
 
     /// Moves bytes of a file straight to a socket; whether there were any. `None`: that can't be
     /// done at present.
-    fn step_past(&mut self, machine: &Machine) -> Outcome<Option<bool>> {
-        if !self.may_go_past() {
+    fn step_past(&mut self, unparked: &mut Unparked) -> Outcome<Option<bool>> {
+        if self.ahead || !self.may_go_past() {
             return Ok(None);
         }
         match self.flights {
@@ -171,32 +205,33 @@ impl Transfer {
             _ => return Ok(None),
         }
         let Some(len) = self.pump.wants_past() else { return Ok(None) };
-        let Some(len) = self.cached.ready(self.from.fd, len.min(WINDOW)) else { return Ok(None) };
-        machine.count_op();
-        match calls::send_file(self.from.fd, self.to.fd, len) {
+        let (from, to) = (self.from.fd(unparked)?.number(), self.to.fd(unparked)?.number());
+        let Some(len) = self.cached.ready(from, len.min(WINDOW)) else { return Ok(None) };
+        unparked.count_op();
+        match calls::send_file(from, to, len) {
             Ok(bytes) => {
                 self.cached.moved(bytes);
                 self.pump.moved_past(bytes);
             }
             Err(libc::EAGAIN) => {
                 self.cached.forget();
-                self.poll(machine, Side::Out, self.to.fd)?;
+                self.poll(unparked, Side::Out)?;
                 return Ok(Some(false));
             }
             Err(libc::EINTR) => {}
             // A file that has no pages, a socket that takes none.
             Err(libc::EINVAL | libc::ENOSYS) => return Ok(None),
-            Err(errno) => return Err(Raise::Errno(errno)),
+            Err(errno) => return Err(moves::failure(errno, (&self.from, &self.to))),
         }
         Ok(Some(true))
     }
 
     /// Whether it is a file that goes to a socket which never waits.
     fn may_go_past(&self) -> bool {
-        self.from.kind == Kind::File && self.to.kind.is_socket() && self.to.kind.is_direct()
+        self.from.kind == Kind::File && self.to.kind.is_socket() && self.to.is_direct()
     }
 
-    fn report(&mut self, machine: &Machine, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
+    fn report(&mut self, unparked: &mut Unparked, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
         match (side, moved) {
             (Side::In, Ok(bytes)) => {
                 self.cached.moved(bytes);
@@ -205,66 +240,77 @@ impl Transfer {
             (Side::Out, Ok(bytes)) => self.pump.moved_out(bytes),
             (Side::In, Err(libc::EAGAIN)) => {
                 if self.pump.would_wait() {
-                    self.poll(machine, side, self.from.fd)?;
+                    self.poll(unparked, side)?;
                 }
             }
-            (Side::Out, Err(libc::EAGAIN)) => self.poll(machine, side, self.to.fd)?,
+            (Side::Out, Err(libc::EAGAIN)) => self.poll(unparked, side)?,
             (_, Err(libc::EINTR)) => {}
-            (_, Err(errno)) => return Err(Raise::Errno(errno)),
+            (side, Err(errno)) => return Err(self.end(side).failure(errno)),
         }
         Ok(())
     }
 
-    fn poll(&mut self, machine: &Machine, side: Side, fd: RawFd) -> Outcome<()> {
-        let watch = machine.watch(fd, side.events(), None)?;
+    fn end(&self, side: Side) -> &End {
+        match side {
+            Side::In => &self.from,
+            Side::Out => &self.to,
+        }
+    }
+
+    fn poll(&mut self, unparked: &mut Unparked, side: Side) -> Outcome<()> {
+        let watch = unparked.watch(self.end(side), side.events())?;
         self.flights[side as usize] = Some(Flight::Poll(watch));
         Ok(())
     }
 
-    /// Ends what is in flight, waiting for moves: the pipe must not be closed under them. What
-    /// was taken from the source and is still in the pipe comes back as a String, but for a file:
-    /// that is set back. nil where there is nothing.
-    pub(super) fn close(&mut self, machine: &Machine) -> VALUE {
+    /// Ends what is in flight, waiting for moves: the pipe must not be closed under them. What was
+    /// taken from the source and is still in the pipe goes back to it; where it can't take it, it
+    /// comes back as a String. nil where there is nothing.
+    pub(super) fn close(&mut self, unparked: &mut Unparked) -> VALUE {
         for side in [Side::In, Side::Out] {
             let Some(flight) = self.flights[side as usize].take() else { continue };
-            match (side, flight.stop(machine)) {
+            match (side, flight.stop(unparked)) {
                 (Side::In, Stopped::Moved(Ok(bytes))) => self.pump.moved_in(bytes),
                 (Side::Out, Stopped::Moved(Ok(bytes))) => self.pump.moved_out(bytes),
                 _ => {}
             }
         }
-        let Some(pipe) = self.pipe.take() else { return NIL };
-        match self.pump.buffered() {
-            0 => NIL,
-            left if self.from.rewind(left) => NIL,
-            left => moves::contents(&pipe, left),
+        let Some(pipe) = self.pipe.take().filter(|_| self.pump.buffered() > 0) else { return NIL };
+        let (left, ahead) = (self.pump.buffered(), self.pump.ahead());
+        if !self.from.takes_back() {
+            return moves::contents(&pipe, left);
         }
+        if self.from.kind == Kind::File {
+            self.from.take_back(unparked, Supply::Source, left - ahead, || NIL);
+            self.from.take_back(unparked, Supply::Ahead, ahead, || moves::contents(&pipe, ahead));
+        } else {
+            let all = || moves::contents(&pipe, left);
+            self.from.take_back(unparked, Supply::Source, left, all);
+        }
+        NIL
     }
 }
 
 /// Runs transfers side by side until all are done. The fiber parks when none can advance.
 pub(super) fn run(
-    machine: &Machine,
+    unparked: &mut Unparked,
     transfers: &mut [Transfer],
-    mut tell: impl FnMut(&[Transfer]) -> Outcome<()>,
+    mut tell: impl FnMut(&mut Unparked, &[Transfer]) -> Outcome<()>,
 ) -> Outcome<()> {
     loop {
         let (mut progress, before) = (false, moved(transfers));
         for transfer in transfers.iter_mut() {
-            progress |= transfer.advance(machine)?;
+            progress |= transfer.advance(unparked)?;
         }
-        tell(transfers)?;
+        tell(unparked, transfers)?;
         if transfers.iter().all(|transfer| transfer.finished) {
             return Ok(());
         }
         if progress {
-            moves::take_turns_after(machine, moved(transfers) - before)?;
+            unparked.take_turns_after(moved(transfers) - before)?;
             continue;
         }
-        if let Some(interruption) = machine.park_interruptible() {
-            // A plain value is no reason to stop.
-            interruption.conclude()?;
-        }
+        unparked.park()?;
     }
 }
 

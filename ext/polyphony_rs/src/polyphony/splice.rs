@@ -6,9 +6,9 @@ use rb_sys::VALUE;
 
 use super::ends::End;
 use super::meter::Meter;
+use super::unparked::{Unparked, with_machine};
 use super::{copy, moves, transfer};
-use crate::errors::{Outcome, Raise};
-use crate::machine::Machine;
+use crate::errors::Outcome;
 use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{FALSE, NIL, value};
 
@@ -25,54 +25,55 @@ fn splice(_class: VALUE, args: Args) -> Outcome {
         NIL => None,
         given => Some(value::int64(given, "length")?),
     };
-    let (from, to) = (End::source(args.get(0))?, End::destination(args.get(1))?);
-    moves::with_machine(|machine| match len {
-        Some(0) => Ok(value::integer(0)),
-        Some(len @ 1..) => once(machine, from, to, moves::as_len(len.unsigned_abs())),
-        Some(len) => {
-            let plan = Plan { chunk: moves::as_len(len.unsigned_abs()), limit: None };
-            transfer::run(machine, (from, to), plan, false)
-        }
-        None => {
-            let plan = Plan { chunk: DEFAULT_CHUNK, limit: None };
-            transfer::run(machine, (from, to), plan, false)
-        }
+    with_machine(|unparked| {
+        let from = End::source(unparked, args.get(0))?;
+        let to = End::destination(unparked, args.get(1))?;
+        let chunk = match len {
+            Some(0) => return Ok(value::integer(0)),
+            Some(len @ 1..) => {
+                return once(unparked, (from, to), moves::as_len(len.unsigned_abs()));
+            }
+            Some(len) => moves::as_len(len.unsigned_abs()),
+            None => DEFAULT_CHUNK,
+        };
+        transfer::run(unparked, (from, to), Plan { chunk, limit: None }, false)
     })
 }
 
 /// One move.
-fn once(machine: &Machine, from: End, to: End, len: usize) -> Outcome {
+fn once(unparked: &mut Unparked, (from, to): (End, End), len: usize) -> Outcome {
+    unparked.hear(&[&from, &to]);
     let mut meter = Meter::new();
-    let outcome = one_move(machine, (&from, &to), len, &mut meter)
-        .and_then(|ended| if ended { from.reached_eof() } else { Ok(()) });
+    let outcome = one_move(unparked, (&from, &to), len, &mut meter)
+        .and_then(|ended| if ended { from.reached_eof(unparked) } else { Ok(()) });
     meter.conclude(outcome)
 }
 
 /// Whether it came to EOF. What Ruby has read ahead is a move of its own.
 fn one_move(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
     len: usize,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    copy::read_ahead(machine, (from, to), Some(len as u64), meter)?;
+    copy::read_ahead(unparked, (from, to), Some(len as u64), meter)?;
     if meter.moved > 0 {
         return Ok(false);
     }
     if !from.is_pipe() && !to.is_pipe() {
-        return copy::once(machine, (from, to), len, meter);
+        return copy::once(unparked, (from, to), len, meter);
     }
-    let mut cached = moves::cached(machine, from);
-    let moved = moves::splice(machine, from, to, len, &mut cached)?;
+    let mut cached = unparked.cached(from);
+    let moved = moves::splice(unparked, (from, to), len, &mut cached)?;
     if from.kind == Kind::File {
-        machine.state().borrow_mut().sighting = cached.sighting();
+        unparked.remember(cached.sighting());
     }
     match moved.bytes {
-        Err(libc::EINVAL) => copy::once(machine, (from, to), len, meter),
-        Err(errno) => moved.then.and(Err(Raise::Errno(errno))),
+        Err(libc::EINVAL) => copy::once(unparked, (from, to), len, meter),
+        Err(errno) => moved.then.and(Err(moves::failure(errno, (from, to)))),
         Ok(bytes) => {
             meter.moved = bytes as u64;
-            moved.then.and_then(|()| meter.tell(bytes as u64))?;
+            moved.then.and_then(|()| meter.tell(unparked, bytes as u64))?;
             Ok(bytes == 0)
         }
     }
@@ -81,7 +82,7 @@ fn one_move(
 /// `IO.double_splice(src, dest, len = nil, half_close: true)`
 ///
 /// To EOF: the total. Negative `len`: size of a move; positive: most bytes in total. From a
-/// socket to another socket the EOF is passed on.
+/// connection to another one (sockets, SSLSockets) the EOF is passed on.
 fn double_splice(_class: VALUE, args: Args) -> Outcome {
     let (args, keywords) = args.keywords();
     let args = args.expect(2, 3)?;
@@ -94,13 +95,16 @@ fn double_splice(_class: VALUE, args: Args) -> Outcome {
         NIL => None,
         given => Some(value::int64(given, "length")?),
     };
-    let (from, to) = (End::source(args.get(0))?, End::destination(args.get(1))?);
     let chunk = match len {
         Some(len @ ..0) => moves::as_len(len.unsigned_abs()),
         _ => usize::MAX,
     };
     let plan = Plan { chunk, limit: len.and_then(|len| u64::try_from(len).ok()) };
-    moves::with_machine(|machine| transfer::run(machine, (from, to), plan, half_close))
+    with_machine(|unparked| {
+        let from = End::source(unparked, args.get(0))?;
+        let to = End::destination(unparked, args.get(1))?;
+        transfer::run(unparked, (from, to), plan, half_close)
+    })
 }
 
 pub(super) fn init(io: VALUE) {

@@ -2,49 +2,51 @@
 
 use polyphony_core::splice::Plan;
 
-use super::ends::End;
+use super::ends::{End, Supply};
 use super::meter::Meter;
 use super::pump::{self, Transfer};
+use super::unparked::Unparked;
 use super::{copy, moves};
 use crate::errors::{Outcome, Raise};
-use crate::machine::Machine;
+use crate::ruby::NIL;
 
 /// Moves to EOF, or as much as the plan says: the number of bytes. What Ruby has read ahead comes
-/// first.
+/// first. With `half_close` the EOF of a connection is passed on to another one.
 pub(super) fn run(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (End, End),
     plan: Plan,
     half_close: bool,
 ) -> Outcome {
+    unparked.hear(&[&from, &to]);
     let mut meter = Meter::new();
-    let outcome = all(machine, (from, to), plan, half_close, &mut meter)
-        .and_then(|ended| if ended { from.reached_eof() } else { Ok(()) });
+    let outcome = all(unparked, (&from, &to), plan, &mut meter).and_then(|ended| {
+        if ended && half_close {
+            to.pass_end_on(unparked, &from)?;
+        }
+        if ended { from.reached_eof(unparked) } else { Ok(()) }
+    });
     meter.conclude(outcome)
 }
 
 /// Whether the source has ended.
 fn all(
-    machine: &Machine,
-    (from, to): (End, End),
+    unparked: &mut Unparked,
+    (from, to): (&End, &End),
     plan: Plan,
-    half_close: bool,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    copy::read_ahead(machine, (&from, &to), plan.limit, meter)?;
-    if from.has_methods() || to.has_methods() {
-        return copy::all(machine, (&from, &to), rest_of(plan, meter), meter);
+    if from.by_methods().is_some() || to.by_methods().is_some() {
+        return by_copying(unparked, (from, to), plan, meter);
     }
     let outcome = if from.is_pipe() || to.is_pipe() {
-        by_its_own_pipe(machine, (&from, &to), plan, meter)
+        by_its_own_pipe(unparked, (from, to), plan, meter)
     } else {
-        through_a_pipe(machine, (from, to), plan, half_close, meter)
+        through_a_pipe(unparked, (from, to), plan, meter)
     };
     match outcome {
         // An end that can't be spliced, seen at the first try.
-        Err(Raise::Errno(libc::EINVAL)) => {
-            copy::all(machine, (&from, &to), rest_of(plan, meter), meter)
-        }
+        Err(Raise::Errno(libc::EINVAL)) => by_copying(unparked, (from, to), plan, meter),
         outcome => outcome,
     }
 }
@@ -54,57 +56,67 @@ fn rest_of(plan: Plan, meter: &Meter) -> Plan {
     Plan { limit: plan.limit.map(|limit| limit.saturating_sub(meter.moved)), ..plan }
 }
 
+fn by_copying(
+    unparked: &mut Unparked,
+    ends: (&End, &End),
+    plan: Plan,
+    meter: &mut Meter,
+) -> Outcome<bool> {
+    copy::read_ahead(unparked, ends, rest_of(plan, meter).limit, meter)?;
+    copy::all(unparked, ends, rest_of(plan, meter), meter)
+}
+
 /// One end is a pipe: bytes go straight from one to the other.
 fn by_its_own_pipe(
-    machine: &Machine,
+    unparked: &mut Unparked,
     (from, to): (&End, &End),
     plan: Plan,
     meter: &mut Meter,
 ) -> Outcome<bool> {
-    let mut cached = moves::cached(machine, from);
+    copy::read_ahead(unparked, (from, to), plan.limit, meter)?;
+    let mut cached = unparked.cached(from);
     loop {
         let left = plan.limit.map_or(u64::MAX, |limit| limit.saturating_sub(meter.moved));
         if left == 0 {
             return Ok(false);
         }
         let len = plan.chunk.min(moves::as_len(left));
-        let moved = moves::splice(machine, from, to, len, &mut cached)?;
+        let moved = moves::splice(unparked, (from, to), len, &mut cached)?;
         let bytes = moved.bytes.unwrap_or(0) as u64;
         meter.moved += bytes;
-        if moves::check(moved)? == 0 {
+        if moves::check(moved, (from, to))? == 0 {
             return Ok(true);
         }
-        meter.tell(meter.moved)?;
-        moves::take_turns_after(machine, bytes)?;
+        meter.tell(unparked, meter.moved)?;
+        unparked.take_turns_after(bytes)?;
     }
 }
 
 /// Neither is one.
 fn through_a_pipe(
-    machine: &Machine,
-    (from, to): (End, End),
+    unparked: &mut Unparked,
+    (from, to): (&End, &End),
     plan: Plan,
-    half_close: bool,
     meter: &mut Meter,
 ) -> Outcome<bool> {
     let before = meter.moved;
-    let transfer = Transfer::new(machine, from, to, rest_of(plan, meter), half_close);
+    // The end is passed on by who has called: copying may come behind this.
+    let transfer = Transfer::new(unparked, *from, *to, rest_of(plan, meter), false);
     let mut transfers = [transfer];
-    let outcome =
-        pump::run(machine, &mut transfers, |transfers| meter.tell(before + transfers[0].moved()));
+    let outcome = pump::run(unparked, &mut transfers, |unparked, transfers| {
+        meter.tell(unparked, before + transfers[0].moved())
+    });
     let [mut transfer] = transfers;
-    let left = transfer.close(machine);
+    let left = transfer.close(unparked);
     meter.moved = before + transfer.moved();
     match outcome {
         Ok(()) => Ok(transfer.source_ended()),
-        // The destination takes no splice: what is in the pipe goes first.
-        Err(Raise::Errno(libc::EINVAL)) => {
-            copy::write_all(machine, (&from, &to), left, meter)?;
+        // The destination takes no splice, and the source takes nothing back: what is in the pipe
+        // goes first.
+        Err(Raise::Errno(libc::EINVAL)) if left != NIL => {
+            copy::write_all(unparked, (from, to), left, Supply::Source, meter)?;
             Err(Raise::Errno(libc::EINVAL))
         }
-        Err(raise) => {
-            from.give_back(left);
-            Err(raise)
-        }
+        Err(raise) => Err(raise),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rb_sys::VALUE;
 
 use super::value::{self, call, kind_of, seconds, truthy};
-use super::{NIL, protect};
+use super::{NIL, protect, read_buffer};
 use crate::errors::{Outcome, Raise};
 
 /// Of an IO's mode: what is written isn't kept back.
@@ -100,7 +100,8 @@ pub(crate) fn buffered(io: VALUE) -> Outcome<usize> {
 }
 
 /// IOError where an IO is closed, not open for reading, or has characters pushed back that can't be
-/// had as bytes.
+/// had as bytes. What Ruby holds back of earlier writes to it is written: the other side may wait
+/// for that before it answers.
 pub(crate) fn check_readable(io: VALUE) -> Outcome<()> {
     descriptor(io)?;
     // SAFETY: under protect; an IO that has a descriptor has a structure, which is only passed on.
@@ -109,6 +110,20 @@ pub(crate) fn check_readable(io: VALUE) -> Outcome<()> {
         NIL
     });
     checked.map(drop)
+}
+
+/// IOError where an IO is closed or not open for writing. Of a file, what was read ahead is given up,
+/// so that writing goes on where reading has stopped. What Ruby holds back of earlier writes is
+/// written.
+pub(crate) fn check_writable(io: VALUE) -> Outcome<()> {
+    descriptor(io)?;
+    // SAFETY: under protect; as in `check_readable`.
+    let checked = protect(|| unsafe {
+        rb_sys::rb_io_check_writable((*(io as *mut rb_sys::RFile)).fptr);
+        NIL
+    });
+    checked?;
+    flush(io)
 }
 
 /// `io.timeout` in seconds.
@@ -165,9 +180,22 @@ pub(crate) fn readpartial(io: VALUE, max: usize) -> Outcome<Option<VALUE>> {
     }
 }
 
-/// Puts bytes before those that Ruby has read ahead. An IO that is closed has no use for them.
-pub(crate) fn put_back(io: VALUE, bytes: VALUE) {
-    let _ = call(io, c"ungetbyte", &[bytes]);
+/// Puts bytes before those that Ruby has read ahead: they are the next to be read. An IO that is
+/// closed has no use for them.
+pub(crate) fn give_back(io: VALUE, bytes: VALUE) {
+    if bytes == NIL || value::string_len(bytes) == 0 || is_closed(io) {
+        return;
+    }
+    let refused = call(io, c"ungetbyte", &[bytes]).is_err();
+    if refused && read_buffer::make_room(io, value::string_len(bytes)) {
+        let _ = call(io, c"ungetbyte", &[bytes]);
+    }
+}
+
+/// What an op on an IO has failed with. EBADF is what waits gets when the IO is closed: an open one
+/// has a descriptor.
+pub(crate) fn failure(io: VALUE, errno: i32) -> Raise {
+    if errno == libc::EBADF || is_closed(io) { Raise::io_closed() } else { Raise::Errno(errno) }
 }
 
 /// `IO.try_convert`, or TypeError.

@@ -386,3 +386,16 @@ unsafe extern "C" fn bio_ctrl(
     }
     c_long::from(link.fd())
 }
+
+/// Puts bytes before those that an SSLSocket has read ahead: they are the next to be read.
+pub(crate) fn give_back(socket: VALUE, bytes: VALUE) {
+    let ahead = value::ivar(socket, value::intern(c"@rbuf"));
+    if value::is_string(ahead) {
+        let _ = value::call(ahead, c"prepend", &[bytes]);
+    }
+}
+
+/// Tells an SSLSocket's peer that no more will come. Its own bytes can still be read.
+pub(crate) fn close_notify(socket: VALUE) -> Outcome<()> {
+    value::call(socket, c"stop", &[]).map(drop)
+}

@@ -20,6 +20,7 @@ pub(crate) mod method;
 pub(crate) mod nogvl;
 pub(crate) mod prefetch;
 pub(crate) mod protect;
+mod read_buffer;
 pub(crate) mod thread;
 pub(crate) mod typed;
 pub(crate) mod value;

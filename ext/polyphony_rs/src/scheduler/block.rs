@@ -60,10 +60,13 @@ fn unblock(this: VALUE, _blocker: VALUE, fiber: VALUE) -> Outcome {
     Ok(TRUE)
 }
 
-/// `fiber_interrupt(fiber, exception)`, from any thread.
+/// `fiber_interrupt(fiber, exception)`, from any thread: the IO that the fiber waits for is closed.
+/// Where it has heard of that already, it ends with an IOError of its own.
 fn fiber_interrupt(this: VALUE, fiber: VALUE, exception: VALUE) -> Outcome {
     if let Some(machine) = Scheduler::of(this)?.existing_machine()? {
-        machine.schedule(fiber, exception);
+        if !machine.ends_by_close(fiber) {
+            machine.schedule(fiber, exception);
+        }
     }
     Ok(TRUE)
 }

@@ -89,7 +89,6 @@ fn learn_order(_class: VALUE, at_position: VALUE, positioned: VALUE) -> Outcome 
 /// What Ruby passes to the four read and write hooks.
 pub(crate) struct Request {
     io: VALUE,
-    fd: RawFd,
     buffer: VALUE,
     /// Where in the buffer.
     offset: usize,
@@ -107,13 +106,20 @@ impl Request {
             None => CURRENT_POSITION,
         };
         let io = io::convert(args.get(0))?;
+        io::descriptor_or_unwind(io);
         Ok(Self {
             io,
-            fd: io::descriptor_or_unwind(io),
             buffer: args.get(1),
             offset: size(order.offset(args), "offset")?,
             minimum: size(order.length(args), "length")?,
             from,
+        })
+    }
+
+    /// The descriptor, until the fiber waits: another one may close the IO meanwhile.
+    fn fd(&self) -> Outcome<RawFd> {
+        io::descriptor(self.io).map_err(|raise| {
+            if io::is_closed(self.io) { Raise::io_closed() } else { raise }
         })
     }
 
@@ -141,7 +147,10 @@ fn count(bytes: usize) -> Outcome {
     Ok(value::integer(i64::try_from(bytes).unwrap_or(i64::MAX)))
 }
 
-fn failure(result: i32, done: usize) -> Outcome {
+fn failure(io: VALUE, result: i32, done: usize) -> Outcome {
+    if result == -libc::EBADF {
+        return Err(io::failure(io, libc::EBADF));
+    }
     // What was moved before counts; the error comes up again at the next attempt.
     if done > 0 { count(done) } else { Ok(value::integer(i64::from(result))) }
 }
@@ -173,24 +182,24 @@ impl Machine {
 
 /// Bytes that arrived although the read was cancelled go back into the IO's own buffer, for the
 /// next read to find.
-fn put_back(request: &Request, piece: &HookBuffer, late: Option<i32>) -> Outcome<()> {
-    let Some(len @ 1..) = late.and_then(|late| usize::try_from(late).ok()) else { return Ok(()) };
+fn give_back(request: &Request, piece: &HookBuffer, late: Option<i32>) {
+    let Some(len @ 1..) = late.and_then(|late| usize::try_from(late).ok()) else { return };
     // A positioned read took nothing away.
     if request.from != CURRENT_POSITION {
-        return Ok(());
+        return;
     }
     // SAFETY: the kernel wrote `len` bytes there, and the op is over.
     let bytes = value::string(unsafe { std::slice::from_raw_parts(piece.ptr, len) });
     std::hint::black_box(piece.loan.value);
-    value::call(request.io, c"ungetbyte", &[bytes])?;
-    Ok(())
+    io::give_back(request.io, bytes);
 }
 
 /// A read that must not wait: core passes those on as well (`read_nonblock`).
 fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
+    let fd = request.fd()?;
     let piece = lend_to_hook(request.buffer, request.offset, true)?;
     // SAFETY: the buffer has that many bytes.
-    let read = unsafe { sys::read_now(request.fd, piece.ptr, piece.len) };
+    let read = unsafe { sys::read_now(fd, piece.ptr, piece.len) };
     piece.loan.release();
     machine.count_op();
     match read {
@@ -200,16 +209,16 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
         }
         // A file that can't tell doesn't wait for anybody but its disk.
         Err(libc::EOPNOTSUPP) => Ok(None),
-        Err(errno) => failure(-errno, 0).map(Some),
+        Err(errno) => failure(request.io, -errno, 0).map(Some),
     }
 }
 
 /// Moves bytes by the ring until there are enough, behind those that were moved before.
 fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> Outcome {
     let deadline = if machine.is_hosted() { None } else { request.deadline()? };
-    let fd = request.fd;
     let is_socket = io::is_socket(request.io);
     loop {
+        let fd = request.fd()?;
         let piece = lend_to_hook(request.buffer, request.offset + done, way == Way::In)?;
         if piece.len == 0 {
             piece.loan.release();
@@ -247,11 +256,11 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
             }
             (_, Ok(result)) if result == -libc::EAGAIN || result == -libc::EINTR => {
                 let events = if way == Way::In { libc::POLLIN } else { libc::POLLOUT };
-                machine.wait_for_events(fd, events, deadline)?;
+                wait_for(machine, request.io, (fd, events), deadline)?;
             }
-            (_, Ok(result)) => return failure(result, done),
+            (_, Ok(result)) => return failure(request.io, result, done),
             (Way::In, Err((raise, late))) => {
-                put_back(request, &piece, late)?;
+                give_back(request, &piece, late);
                 return Err(raise);
             }
             (Way::Out, Err((raise, _))) => return Err(raise),
@@ -274,14 +283,14 @@ pub(crate) fn read(machine: &Machine, request: &Request) -> Outcome {
 /// output and error, so that the lines of one fiber stay together. Everywhere else the writes of
 /// many fibers go to the kernel in one enter, which costs less. Regular files always go through
 /// the ring: their writes may have to wait for the disk, and nobody can tell beforehand.
-fn may_write_directly(machine: &Machine, request: &Request) -> bool {
+fn may_write_directly(machine: &Machine, request: &Request, fd: RawFd) -> bool {
     request.from == CURRENT_POSITION
-        && (request.fd <= libc::STDERR_FILENO || machine.in_first_slice())
+        && (fd <= libc::STDERR_FILENO || machine.in_first_slice())
         && !io::is_file(request.io)
 }
 
 /// Writes as many bytes as go without a switch.
-fn write_directly(machine: &Machine, request: &Request) -> Outcome<usize> {
+fn write_directly(machine: &Machine, request: &Request, fd: RawFd) -> Outcome<usize> {
     let mut done = 0;
     // A fiber that never has to wait would keep the others from running.
     while machine.may_go_on() {
@@ -291,7 +300,7 @@ fn write_directly(machine: &Machine, request: &Request) -> Outcome<usize> {
             break;
         }
         // SAFETY: the buffer has that many bytes.
-        let written = unsafe { sys::write_if_ready(request.fd, piece.ptr, piece.len) };
+        let written = unsafe { sys::write_if_ready(fd, piece.ptr, piece.len) };
         piece.loan.release();
         // It would have to wait, or something is wrong: the ring tells.
         let Ok(written) = written else { break };
@@ -306,12 +315,16 @@ fn write_directly(machine: &Machine, request: &Request) -> Outcome<usize> {
 
 /// As [`read`], at a position.
 pub(crate) fn pread(machine: &Machine, request: &Request) -> Outcome {
-    if sys::is_seekable(request.fd) { read(machine, request) } else { failure(-libc::ESPIPE, 0) }
+    if !sys::is_seekable(request.fd()?) {
+        return failure(request.io, -libc::ESPIPE, 0);
+    }
+    read(machine, request)
 }
 
 pub(crate) fn write(machine: &Machine, request: &Request) -> Outcome {
-    let direct = may_write_directly(machine, request);
-    let done = if direct { write_directly(machine, request)? } else { 0 };
+    let fd = request.fd()?;
+    let direct = may_write_directly(machine, request, fd);
+    let done = if direct { write_directly(machine, request, fd)? } else { 0 };
     if done > 0 && done >= request.minimum {
         return count(done);
     }
@@ -337,7 +350,10 @@ fn is_moved_by_core(request: &Request) -> bool {
 
 /// As [`write`], at a position.
 pub(crate) fn pwrite(machine: &Machine, request: &Request) -> Outcome {
-    if sys::is_seekable(request.fd) { write(machine, request) } else { failure(-libc::ESPIPE, 0) }
+    if !sys::is_seekable(request.fd()?) {
+        return failure(request.io, -libc::ESPIPE, 0);
+    }
+    write(machine, request)
 }
 
 fn io_read(this: VALUE, args: Args) -> Outcome {
@@ -352,7 +368,7 @@ fn io_pread(this: VALUE, args: Args) -> Outcome {
 /// for a rest, and another fiber's line could get in between.
 fn io_write(this: VALUE, args: Args) -> Outcome {
     let mut request = Request::parse(args, &AT_POSITION)?;
-    if request.fd <= libc::STDERR_FILENO {
+    if request.fd()? <= libc::STDERR_FILENO {
         request.minimum = usize::MAX;
     }
     write(machine(this)?, &request)
@@ -402,8 +418,22 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
         machine.count_op();
         return Ok(ready_events(i32::from(fds[0].revents), wanted));
     }
-    let ready = machine.wait_for_events(fd, events, timeout.map(clock::after))?;
+    let ready = wait_for(machine, io, (fd, events), timeout.map(clock::after))?;
     Ok(ready_events(ready, wanted))
+}
+
+/// Waits for events on an IO's descriptor: those that came, 0 past the deadline. An IOError where
+/// it is closed meanwhile.
+fn wait_for(
+    machine: &Machine,
+    io: VALUE,
+    (fd, events): (RawFd, i16),
+    deadline: Option<u64>,
+) -> Outcome<i32> {
+    machine.wait_for_events(fd, events, deadline).map_err(|raise| match raise {
+        Raise::Errno(libc::EBADF) => io::failure(io, libc::EBADF),
+        raise => raise,
+    })
 }
 
 /// The wait of a thread that carries out an operation of a fiber's: `IO.copy_stream` asks the

@@ -1,26 +1,22 @@
 //! A stream where a machine lets its fiber wait: reading, computing and writing at the same time,
 //! by one fiber.
 
-use polyphony_core::offload::Kind;
 use polyphony_core::op::{OpKey, Progress, Read, Write};
-use rb_sys::VALUE;
 
 use super::super::ends::End;
 use super::super::flight::{Flight, Landed, Side, Stopped};
-use super::super::moves;
+use super::super::unparked::Unparked;
 use super::Transfer;
 use super::stream::Held;
-use crate::clock;
-use crate::errors::{Outcome, Raise};
-use crate::machine::{CURRENT_POSITION, Machine, Role, op_len, value_of};
-use crate::ruby::{NIL, io};
+use crate::errors::Outcome;
+use crate::machine::{CURRENT_POSITION, op_len, value_of};
 
 /// Less input than this is worked on at once: handing it to a thread would take longer.
 const INLINE: usize = 2048;
 
 /// What is in flight for a stream, but for what workers do.
 struct Run<'a> {
-    machine: &'a Machine,
+    unparked: &'a mut Unparked,
     held: Held,
     flights: [Option<Flight>; 2],
     /// Runs out when the source is silent for long.
@@ -30,8 +26,12 @@ struct Run<'a> {
 }
 
 /// Runs to the stream's end. Nothing is in flight afterwards but work that nobody waits for.
-pub(super) fn run(machine: &Machine, transfer: &mut Transfer, held: Held) -> Outcome<()> {
-    let mut run = Run { machine, held, flights: [None, None], silence: None, fresh: false };
+pub(super) fn run(unparked: &mut Unparked, transfer: &mut Transfer, held: Held) -> Outcome<()> {
+    let ends = [transfer.from.end(), transfer.to.end()];
+    let ends: Vec<&End> = ends.into_iter().flatten().collect();
+    unparked.hear(&ends);
+    drop(ends);
+    let mut run = Run { unparked, held, flights: [None, None], silence: None, fresh: false };
     let outcome = run.go_on(transfer);
     run.close();
     outcome
@@ -44,19 +44,16 @@ impl Run<'_> {
             progress |= self.compute();
             progress |= self.write(transfer)?;
             progress |= self.read(transfer)?;
-            transfer.report(self.held)?;
+            self.unparked.run(|| transfer.report(self.held))?;
             if transfer.has_ended(self.held) {
                 return Ok(());
             }
             if progress {
-                moves::take_turns(self.machine)?;
+                self.unparked.take_turns_after(0)?;
                 continue;
             }
             self.expect_silence(transfer);
-            if let Some(interruption) = self.machine.park_interruptible() {
-                // A plain value is no reason to stop.
-                interruption.conclude()?;
-            }
+            self.unparked.park()?;
         }
     }
 
@@ -69,7 +66,7 @@ impl Run<'_> {
             }
         }
         if let Some(key) = self.silence {
-            if !matches!(self.machine.take(key), Progress::Pending) {
+            if !matches!(self.unparked.take(key), Progress::Pending) {
                 self.end_silence();
                 self.fresh = false;
                 self.held.flush();
@@ -84,7 +81,7 @@ impl Run<'_> {
         let progress = self.held.with(|parts| {
             let before = parts.working.len();
             for (key, slot) in std::mem::take(&mut parts.working) {
-                match self.machine.take(key) {
+                match self.unparked.take(key) {
                     Progress::Pending | Progress::TimedOut => parts.working.push((key, slot)),
                     Progress::Result(..) | Progress::Gone => match value_of(&slot) {
                         Ok(worked) => parts.pump.was_worked(worked),
@@ -99,10 +96,10 @@ impl Run<'_> {
 
     fn collect_flight(&mut self, side: Side, end: &End) -> Outcome<bool> {
         let Some(flight) = &mut self.flights[side as usize] else { return Ok(false) };
-        let Some(landed) = flight.take(self.machine)? else { return Ok(false) };
+        let Some(landed) = flight.take(self.unparked)? else { return Ok(false) };
         self.flights[side as usize] = None;
         let moved = match landed {
-            Landed::Ready(Err(errno)) => return Err(failure(end, errno)),
+            Landed::Ready(Err(errno)) => return Err(end.failure(errno)),
             Landed::Ready(Ok(())) => Err(libc::EINTR),
             Landed::Moved(moved) => moved,
         };
@@ -112,10 +109,10 @@ impl Run<'_> {
             Err(libc::EINTR) => self.submit(side, end)?,
             // Some kernels don't wait on a descriptor that has O_NONBLOCK.
             Err(libc::EAGAIN) => {
-                let watch = self.machine.watch(descriptor_of(end)?, side.events(), None)?;
+                let watch = self.unparked.watch(end, side.events())?;
                 self.flights[side as usize] = Some(Flight::Poll(watch));
             }
-            Err(errno) => return Err(failure(end, errno)),
+            Err(errno) => return Err(end.failure(errno)),
         }
         Ok(true)
     }
@@ -140,7 +137,7 @@ impl Run<'_> {
                 self.held.with(|parts| parts.pump.was_worked(worked));
                 progress = true;
             } else {
-                let job = self.machine.offload(Kind::Computing, move || work.run());
+                let job = self.unparked.offload(move || work.run());
                 self.held.with(|parts| parts.working.push(job));
             }
         }
@@ -158,7 +155,7 @@ impl Run<'_> {
             return Ok(false);
         }
         // SAFETY: the piece stays in the stream until it is written.
-        unsafe { transfer.to.take(bytes) }?;
+        self.unparked.run(|| unsafe { transfer.to.take(bytes) })?;
         self.held.was_written(usize::MAX);
         Ok(true)
     }
@@ -169,7 +166,7 @@ impl Run<'_> {
             return Ok(false);
         }
         let Some(max) = self.held.take_buffer() else { return Ok(false) };
-        if !transfer.from.refill(max)? {
+        if !self.unparked.run(|| transfer.from.refill(max))? {
             if let Some(end) = transfer.from.end() {
                 self.flush_if_synchronous(transfer);
                 self.submit(Side::In, end)?;
@@ -191,8 +188,8 @@ impl Run<'_> {
 
     /// Queues a move between an end and the stream's buffer.
     fn submit(&mut self, side: Side, end: &End) -> Outcome<()> {
-        let (machine, held) = (self.machine, self.held);
-        let fd = descriptor_of(end)?;
+        let held = self.held;
+        let (fd, deadline) = (end.fd(self.unparked)?.number(), end.deadline()?);
         let key = match side {
             Side::In => {
                 let buffer = held.with(|parts| {
@@ -201,16 +198,17 @@ impl Run<'_> {
                 let Some((ptr, len)) = buffer.flatten() else { return Ok(()) };
                 let op = Read { fd, ptr, len: op_len(len), offset: CURRENT_POSITION };
                 // SAFETY: the loan keeps the stream, which keeps the buffer until the op has ended.
-                unsafe { machine.submit_anyway(op, held.loan()) }?
+                unsafe { self.unparked.submit(op, held.loan()) }?
             }
             Side::Out => {
                 let Some(bytes) = held.take_output() else { return Ok(()) };
                 let (ptr, len) = (bytes.cast::<u8>(), op_len(bytes.len()));
                 let op = Write { fd, ptr, len, offset: CURRENT_POSITION };
                 // SAFETY: as above.
-                unsafe { machine.submit_anyway(op, held.loan()) }?
+                unsafe { self.unparked.submit(op, held.loan()) }?
             }
         };
+        self.unparked.set_deadline(key, deadline);
         self.flights[side as usize] = Some(Flight::Move(key));
         Ok(())
     }
@@ -219,14 +217,13 @@ impl Run<'_> {
     fn expect_silence(&mut self, transfer: &Transfer) {
         let reading = self.flights[Side::In as usize].is_some();
         if reading && self.fresh && self.silence.is_none() && transfer.waits_for_silence() {
-            let deadline = clock::after(super::SILENCE);
-            self.silence = Some(self.machine.start_local("silence", Some(deadline), Role::Wake));
+            self.silence = Some(self.unparked.start_timer("silence", super::SILENCE));
         }
     }
 
     fn end_silence(&mut self) {
         if let Some(key) = self.silence.take() {
-            self.machine.abandon(key);
+            self.unparked.abandon(key);
         }
     }
 
@@ -235,7 +232,7 @@ impl Run<'_> {
         self.end_silence();
         for side in [Side::Out, Side::In] {
             let Some(flight) = self.flights[side as usize].take() else { continue };
-            match (side, flight.stop(self.machine)) {
+            match (side, flight.stop(self.unparked)) {
                 (Side::Out, Stopped::Moved(Ok(count))) => self.held.was_written(count),
                 (_, Stopped::Left) => self.held.leave(),
                 (_, Stopped::Moved(_) | Stopped::Poll) => {}
@@ -243,17 +240,7 @@ impl Run<'_> {
         }
         let working = self.held.with(|parts| std::mem::take(&mut parts.working));
         for (key, _) in working.into_iter().flatten() {
-            self.machine.abandon(key);
+            self.unparked.abandon(key);
         }
     }
-}
-
-/// Another fiber may have closed the IO meanwhile, and its number may be another file's by now.
-fn descriptor_of(end: &End) -> Outcome<i32> {
-    if end.io == NIL { Ok(end.fd) } else { io::descriptor(end.io) }
-}
-
-fn failure(end: &End, errno: i32) -> Raise {
-    let closed = |io: VALUE| io != NIL && io::is_closed(io);
-    if closed(end.io) { Raise::io_closed() } else { Raise::Errno(errno) }
 }

@@ -3,6 +3,7 @@
 
 use polyphony_core::splice::calls::Kind;
 
+use super::super::ends::End;
 use super::Transfer;
 use super::stream::Held;
 use crate::errors::{Outcome, Raise};
@@ -59,18 +60,19 @@ fn read(transfer: &mut Transfer, held: Held, fresh: &mut bool) -> Outcome<()> {
 }
 
 fn is_silent(transfer: &Transfer) -> Outcome<bool> {
-    let Some(end) = transfer.from.end() else { return Ok(false) };
-    io::wait_for(end.io, libc::POLLIN, super::SILENCE).map(|ready| !ready)
+    let Some(io) = transfer.from.end().and_then(End::io) else { return Ok(false) };
+    io::wait_for(io, libc::POLLIN, super::SILENCE).map(|ready| !ready)
 }
 
 /// Core's own reading knows no timeout in a plain thread: its waiting does. Files have nothing to
 /// wait for, and not every scheduler takes them.
 fn read_by_core(transfer: &mut Transfer, max: usize) -> Outcome<()> {
     let Some(end) = transfer.from.end().copied() else { return Ok(()) };
+    let Some(io) = end.io() else { return Ok(()) };
     if end.kind != Kind::File {
-        io::wait(end.io, libc::POLLIN)?;
+        io::wait(io, libc::POLLIN)?;
     }
-    let chunk = io::readpartial(end.io, max)?.unwrap_or(NIL);
+    let chunk = io::readpartial(io, max)?.unwrap_or(NIL);
     transfer.from.put(chunk);
     Ok(())
 }

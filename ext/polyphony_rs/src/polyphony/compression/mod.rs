@@ -11,8 +11,10 @@ mod stream;
 use polyphony_core::codec::{Codec, CodecError, Decoder, Encoder, Format, Header, Parallel, Pump};
 use rb_sys::VALUE;
 
+use super::ends::End;
 use super::host::Host;
 use super::meter::Meter;
+use super::unparked::{self, Unparked};
 use crate::errors::Outcome;
 use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{NIL, value};
@@ -56,7 +58,7 @@ impl Transfer {
         if self.asks != NIL {
             self.tell_header(held)?;
         }
-        self.meter.tell(held.written())
+        self.meter.report(held.written())
     }
 
     fn tell_header(&mut self, held: Held) -> Outcome<()> {
@@ -134,15 +136,29 @@ fn decode(ends: (VALUE, VALUE), options: &Options, format: Format) -> Outcome {
 }
 
 fn run(
+    ends: (VALUE, VALUE),
+    options: &Options,
+    kind: (Kind, Format),
+    pump: impl FnOnce(usize) -> Pump,
+) -> Outcome {
+    match Host::current()? {
+        Host::Machine(machine) => unparked::with(machine, |unparked| {
+            stream(ends, options, kind, pump, Some(unparked))
+        }),
+        Host::Ruby => stream(ends, options, kind, pump, None),
+    }
+}
+
+fn stream(
     (from, to): (VALUE, VALUE),
     options: &Options,
     (kind, format): (Kind, Format),
     pump: impl FnOnce(usize) -> Pump,
+    mut unparked: Option<&mut Unparked>,
 ) -> Outcome {
-    let host = Host::current()?;
     let mut transfer = Transfer {
-        from: Source::new(from, host)?,
-        to: Sink::new(to, host)?,
+        from: Source::new(from, unparked.as_deref_mut())?,
+        to: Sink::new(to, unparked.as_deref_mut())?,
         kind,
         sync: options.sync,
         asks: if kind == Kind::Decoding { options.info } else { NIL },
@@ -154,15 +170,15 @@ fn run(
         buffer_size = buffer_size.min(size.max(SMALL_BUFFER));
     }
     let held = Held::new(8 * buffer_size + CODEC, || pump(buffer_size))?;
-    let outcome = match host {
-        Host::Machine(machine) => by_machine::run(machine, &mut transfer, held),
-        Host::Ruby => by_ruby::run(&mut transfer, held),
+    let outcome = match unparked {
+        Some(unparked) => by_machine::run(unparked, &mut transfer, held),
+        None => by_ruby::run(&mut transfer, held),
     };
     transfer.meter.moved = held.written();
     held.free();
     let outcome = outcome.and_then(|()| match transfer.outcome {
         Some(Err(error)) => Err(faults::raise(error, format)),
-        _ => transfer.from.end().map_or(Ok(()), |end| end.reached_eof()),
+        _ => transfer.from.end().map_or(Ok(()), End::let_close),
     });
     transfer.meter.conclude(outcome)
 }

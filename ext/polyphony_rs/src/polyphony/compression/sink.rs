@@ -5,10 +5,10 @@ use std::ffi::CStr;
 use rb_sys::VALUE;
 
 use super::super::ends::End;
-use super::super::host::Host;
+use super::super::unparked::Unparked;
 use super::source::{for_host, is_descriptor};
 use crate::errors::{Outcome, Raise};
-use crate::ruby::{io, value};
+use crate::ruby::{NIL, io, value};
 
 /// A destination. It is not closed.
 pub(super) enum Sink {
@@ -20,13 +20,14 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn new(object: VALUE, host: Host) -> Outcome<Self> {
+    pub(super) fn new(object: VALUE, unparked: Option<&mut Unparked>) -> Outcome<Self> {
         if value::is_string(object) {
             value::refuse_frozen(object)?;
             return Ok(Self::Memory(object));
         }
         if is_descriptor(object, c"splice_destination") {
-            return End::destination(for_host(object, c"wb", host)?).map(Self::Descriptor);
+            let object = for_host(object, c"wb", unparked.is_some())?;
+            return End::destination_in(unparked, object).map(Self::Descriptor);
         }
         // A Proc has a `<<` that is about something else.
         let writing = [c"write", c"call", c"<<"];
@@ -51,14 +52,14 @@ impl Sink {
         let (object, method) = match self {
             // SAFETY: this function's own contract.
             Self::Memory(string) => return value::try_append(*string, unsafe { &*bytes }),
-            Self::Descriptor(end) => (end.io, c"write"),
+            Self::Descriptor(end) => (end.io().unwrap_or(NIL), c"write"),
             Self::Method(object, method) => (*object, *method),
         };
         // SAFETY: as above.
         let copy = value::string(unsafe { &*bytes });
         value::call(object, method, &[copy])?;
         if let Self::Descriptor(end) = self {
-            io::flush(end.io)?;
+            end.io().map_or(Ok(()), io::flush)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use polyphony_core::splice::calls::Kind;
 use rb_sys::VALUE;
 
 use super::super::ends::End;
-use super::super::host::Host;
+use super::super::unparked::Unparked;
 use crate::errors::{Outcome, Raise};
 use crate::ruby::libssl::is_ssl_socket;
 use crate::ruby::{NIL, io, value};
@@ -31,15 +31,12 @@ enum Origin {
 }
 
 impl Source {
-    pub(super) fn new(object: VALUE, host: Host) -> Outcome<Self> {
+    pub(super) fn new(object: VALUE, unparked: Option<&mut Unparked>) -> Outcome<Self> {
         let (origin, chunk) = if value::is_string(object) {
             (Origin::Memory, value::frozen(object)?)
         } else if is_descriptor(object, c"splice_source") {
-            let end = End::source(for_host(object, c"rb", host)?)?;
-            if end.io != NIL {
-                io::check_readable(end.io)?;
-            }
-            (Origin::Descriptor(end), NIL)
+            let object = for_host(object, c"rb", unparked.is_some())?;
+            (Origin::Descriptor(End::source_in(unparked, object)?), NIL)
         } else {
             let reading = [c"readpartial", c"read"];
             let origin = match reading.into_iter().find(|name| value::responds_to(object, name)) {
@@ -78,9 +75,8 @@ impl Source {
         }
         match self.origin {
             Origin::Memory => Ok(true),
-            Origin::Descriptor(end) if end.io == NIL => Ok(false),
             Origin::Descriptor(end) => {
-                let ahead = io::take_buffered(end.io, max)?;
+                let ahead = end.take_ahead(max)?;
                 self.put(ahead);
                 Ok(ahead != NIL)
             }
@@ -128,12 +124,10 @@ pub(super) fn is_descriptor(object: VALUE, conversion: &CStr) -> bool {
         || (!is_ssl_socket(object) && has(c"to_io") && has(c"fileno"))
 }
 
-/// Ruby's own methods need an IO around a bare descriptor.
-pub(super) fn for_host(object: VALUE, mode: &CStr, host: Host) -> Outcome {
-    match host {
-        Host::Ruby if value::is_integer(object) => io::around(object, mode),
-        _ => Ok(object),
-    }
+/// Ruby's own methods, which are used where there is no machine, need an IO around a bare
+/// descriptor.
+pub(super) fn for_host(object: VALUE, mode: &CStr, has_machine: bool) -> Outcome {
+    if !has_machine && value::is_integer(object) { io::around(object, mode) } else { Ok(object) }
 }
 
 /// What a method gives that reads; nil at the end.

@@ -1,0 +1,53 @@
+//! Descriptors that Ruby is about to close, in whichever thread: what waits on one ends.
+
+use std::os::fd::RawFd;
+
+use polyphony_core::op::OpKey;
+use rb_sys::VALUE;
+
+use super::{Machine, State, Waiter, registry};
+use crate::errors::Outcome;
+use crate::ruby::buffer::Loan;
+use crate::ruby::{NIL, fiber};
+
+impl Machine {
+    /// A descriptor is about to be closed: ops on it end with EBADF, whichever machine's they are,
+    /// and loops that go on with it find out. Those of this thread have let go of the file when this
+    /// comes back, so that the other side is told of the close at once.
+    pub(crate) fn announce_close(fd: RawFd) -> Outcome<()> {
+        for machine in registry::machines_here() {
+            machine.let_go_of(fd)?;
+        }
+        Ok(())
+    }
+
+    fn let_go_of(&self, fd: RawFd) -> Outcome<()> {
+        let is_here = self.is_of_thread();
+        let State { driver, queues, .. } = &mut *self.state().borrow_mut();
+        if !driver.is_usable() {
+            return Ok(());
+        }
+        if is_here {
+            return Ok(driver.cancel_fd(fd, queues)?);
+        }
+        if driver.cancel_fd_from_outside(fd, queues) {
+            if let Some(waker) = driver.waker() {
+                waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts an op of the running fiber's that is over when a descriptor is closed.
+    pub(crate) fn hear_close(&self, fd: RawFd) -> OpKey {
+        let waiter = Waiter::new(fiber::current(), Loan::NONE);
+        self.state().borrow_mut().driver.start_local_on("transfer", fd, waiter)
+    }
+
+    /// Whether an op of a fiber's ends because its descriptor was closed.
+    pub(crate) fn ends_by_close(&self, fiber: VALUE) -> bool {
+        let state = self.state().borrow();
+        let ops = state.driver.ops();
+        fiber != NIL && ops.closed().any(|waiter| waiter.fiber == fiber)
+    }
+}
