@@ -10,10 +10,15 @@ module Polyphony
     def close
       return super if closed?
 
-      Polyphony.closing(self)
-      return super unless Closing.may_wait?(self) && RootFiber.applies?
-
-      RootFiber.run { super }
+      # Nobody runs between the two.
+      unless Closing.may_wait?(self) && RootFiber.applies?
+        Polyphony.closing(self)
+        return super
+      end
+      RootFiber.run do
+        Polyphony.closing(self)
+        super()
+      end
     end
 
     # Whether closing may have to wait: for the child of `IO.popen`, or until threads that are in the

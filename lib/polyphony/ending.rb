@@ -7,6 +7,10 @@ module Polyphony
     # such an error stops at the main fiber, which is told on stderr.
     DISCONNECTS = [Errno::ECONNRESET, Errno::EPIPE, Errno::ECONNABORTED].freeze
 
+    # What a wait ends with when its IO is closed.
+    CLOSED = "stream closed in another thread"
+    private_constant :CLOSED
+
     # Scheduled by a fiber into itself, behind what others have scheduled before.
     LAST = Object.new.freeze
     private_constant :LAST
@@ -14,12 +18,14 @@ module Polyphony
     class << self
       # Ends a fiber's children, eldest first, and waits until all of them have ended. A child that
       # was asked to end before is not disturbed in its `ensure` blocks.
+      # A child that had waited for an IO which was closed just before has no failure of its own: a
+      # fiber that ends closes what it has opened.
       # @return [Exception, nil] the last failure that came up meanwhile; or else that it is to begin
       #   anew
       def of_children(fiber)
         failure = anew = nil
         begin
-          failure = end_all(fiber) || failure while fiber.__children__?
+          failure = own(end_all(fiber)) || failure while fiber.__children__?
           take_in_the_rest(fiber) if fiber.__marked__?(:heard)
         rescue MoveOn, Terminate
           retry
@@ -33,7 +39,7 @@ module Polyphony
           failure = e
           retry
         rescue Exception => e # rubocop:disable Lint/RescueException
-          failure = e
+          failure = own(e) || failure
           retry
         end
         failure || anew
@@ -64,6 +70,11 @@ module Polyphony
       private
 
       def disconnect?(error) = DISCONNECTS.any? { |error_class| error.is_a?(error_class) }
+
+      # A failure that isn't just that an IO was closed.
+      def own(failure)
+        failure unless failure.is_a?(IOError) && failure.message == CLOSED
+      end
 
       def report(fiber, error) = warn("#{fiber.inspect}: connection lost: #{error.message}")
 

@@ -145,7 +145,7 @@ RSpec.describe "Polyphony.proxy", :polyphony do
       _client, near, = chain
       directory = File.open(__dir__)
       before = open_descriptors
-      expect { Polyphony.proxy(directory, near) }.to raise_error(SystemCallError)
+      expect { Polyphony.proxy(directory, near) }.to raise_error(IOError, "not opened for writing")
       expect(open_descriptors).to eq(before)
       directory.close
     end

@@ -10,7 +10,9 @@ use crate::ruby::{NIL, io};
 /// `Polyphony.closing(io)`: an open IO is about to be closed, with the IO that carries its write side.
 /// Whoever waits for something on them waits no more.
 fn closing(_module: VALUE, io: VALUE) -> Outcome {
-    Machine::announce_close(io::descriptor(io)?)?;
+    let fd = io::descriptor(io)?;
+    io::note_closing(io);
+    Machine::announce_close(fd)?;
     let other = io::write_side(io);
     if other != io && !io::is_closed(other) {
         Machine::announce_close(io::descriptor(other)?)?;

@@ -192,10 +192,23 @@ pub(crate) fn give_back(io: VALUE, bytes: VALUE) {
     }
 }
 
-/// What an op on an IO has failed with. EBADF is what waits gets when the IO is closed: an open one
-/// has a descriptor.
+/// What an op on an IO has failed with: EBADF is what waits get when it is closed.
 pub(crate) fn failure(io: VALUE, errno: i32) -> Raise {
-    if errno == libc::EBADF || is_closed(io) { Raise::io_closed() } else { Raise::Errno(errno) }
+    let closed = is_closed(io) || (errno == libc::EBADF && value::ivar(io, closing()) != NIL);
+    if closed { Raise::io_closed() } else { Raise::Errno(errno) }
+}
+
+/// Notes that an IO is about to be closed: what Ruby holds back is written before, and others run
+/// meanwhile.
+pub(crate) fn note_closing(io: VALUE) {
+    if !is_sync(io) {
+        let _ = value::set_ivar(io, closing(), value::TRUE);
+    }
+}
+
+fn closing() -> rb_sys::ID {
+    static NAME: value::Name = value::Name::new(c"closing");
+    NAME.id()
 }
 
 /// `IO.try_convert`, or TypeError.

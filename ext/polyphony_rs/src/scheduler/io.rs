@@ -149,7 +149,10 @@ fn count(bytes: usize) -> Outcome {
 
 fn failure(io: VALUE, result: i32, done: usize) -> Outcome {
     if result == -libc::EBADF {
-        return Err(io::failure(io, libc::EBADF));
+        match io::failure(io, libc::EBADF) {
+            Raise::Errno(_) => {}
+            closed => return Err(closed),
+        }
     }
     // What was moved before counts; the error comes up again at the next attempt.
     if done > 0 { count(done) } else { Ok(value::integer(i64::from(result))) }
