@@ -105,6 +105,27 @@ pub unsafe fn write_if_ready(fd: RawFd, ptr: *const u8, len: usize) -> Result<us
     }
 }
 
+/// Whether calls on a descriptor never wait: it has `O_NONBLOCK`.
+#[must_use]
+pub fn is_nonblocking(fd: RawFd) -> bool {
+    status_flags(fd).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
+}
+
+/// Has no call on a descriptor wait any more.
+///
+/// # Errors
+/// The errno.
+pub fn set_nonblocking(fd: RawFd) -> Result<(), i32> {
+    let flags = status_flags(fd)?;
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+fn status_flags(fd: RawFd) -> Result<i32, i32> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
 /// Whether the descriptor has positions: pipes, sockets and ttys have none, and the ring ignores
 /// an offset given for them.
 #[must_use]

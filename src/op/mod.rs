@@ -33,7 +33,7 @@ use std::os::fd::RawFd;
 
 use io_uring::squeue;
 
-pub use accept::{Accept, AcceptMultishot};
+pub use accept::{Accept, AwaitConnection};
 pub use close::Close;
 pub use connect::Connect;
 pub use fsync::Fsync;
@@ -42,7 +42,7 @@ pub use memory::OpMemory;
 pub use open::Open;
 pub use pass_fd::{ReceiveFd, Received, SendFd};
 pub use pieces::Pieces;
-pub use poll::{Poll, PollMultishot, PollShutdown};
+pub use poll::{Poll, PollMultishot};
 pub use read::Read;
 pub use read_multishot::ReadMultishot;
 pub use recv::Recv;

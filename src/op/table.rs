@@ -292,7 +292,7 @@ impl<T> OpTable<T> {
     }
 
     /// How often the descriptor was closed, also if it has had no op yet.
-    pub(crate) fn watch(&mut self, fd: RawFd) -> u32 {
+    pub fn watch(&mut self, fd: RawFd) -> u32 {
         self.on_fd.watch(fd)
     }
 

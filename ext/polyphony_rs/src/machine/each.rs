@@ -41,8 +41,6 @@ enum Next {
     Last(Completion),
     Gone,
     Interrupted(VALUE),
-    /// The op that says when the loop ends has.
-    Over,
 }
 
 impl Machine {
@@ -76,40 +74,23 @@ impl Machine {
         strays: Strays,
         each: &mut impl FnMut(Completion) -> Flow,
     ) -> Outcome<Ended> {
-        // SAFETY: the same.
-        unsafe { self.each_result_until(None, op, loan, strays, each) }
-    }
-
-    /// As [`Machine::each_result`]; the loop ends as well by the end of another op of the fiber's,
-    /// once all results are handed out.
-    ///
-    /// # Safety
-    /// As for [`Machine::submit`].
-    pub(super) unsafe fn each_result_until<O: Op>(
-        &self,
-        end: Option<OpKey>,
-        op: O,
-        loan: Loan,
-        strays: Strays,
-        each: &mut impl FnMut(Completion) -> Flow,
-    ) -> Outcome<Ended> {
         self.check_usable()?;
         // SAFETY: passed on from this function's own contract.
         let key = unsafe { self.submit_anyway(op, loan) }?;
-        let ended = self.results((key, end), strays, each);
+        let ended = self.results(key, strays, each);
         self.leave(key);
         ended
     }
 
     fn results(
         &self,
-        keys: (OpKey, Option<OpKey>),
+        key: OpKey,
         strays: Strays,
         each: &mut impl FnMut(Completion) -> Flow,
     ) -> Outcome<Ended> {
         let mut stopped = false;
         loop {
-            match self.next_result(keys, strays, &mut stopped)? {
+            match self.next_result(key, strays, &mut stopped)? {
                 Next::Result(completion) => {
                     if each(completion)?.is_break() {
                         return Ok(Ended::Done);
@@ -124,7 +105,6 @@ impl Machine {
                     break;
                 }
                 Next::Gone => break,
-                Next::Over => return Ok(Ended::Done),
                 Next::Interrupted(value) => return Ok(Ended::Interrupted(value)),
             }
         }
@@ -139,7 +119,7 @@ impl Machine {
 
     fn next_result(
         &self,
-        (key, end): (OpKey, Option<OpKey>),
+        key: OpKey,
         strays: Strays,
         stopped: &mut bool,
     ) -> Outcome<Next> {
@@ -149,9 +129,6 @@ impl Machine {
                 Progress::Result(completion, true) => return Ok(Next::Last(completion)),
                 Progress::Gone => return Ok(Next::Gone),
                 Progress::Pending | Progress::TimedOut => {}
-            }
-            if end.is_some_and(|end| self.has_come(end)) {
-                return Ok(Next::Over);
             }
             let resume = self.park()?;
             if !is_interruption(resume, strays) {
@@ -171,14 +148,8 @@ impl Machine {
         }
     }
 
-    /// Takes what an op has come to: whether that was no error.
-    pub(super) fn has_come(&self, key: OpKey) -> bool {
-        matches!(self.take(key), Progress::Result(completion, _) if completion.result >= 0)
-    }
-
-    /// What the loop ends with, if it does. A timeout's plain value is no stray: somebody wanted
-    /// it.
-    fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
+    /// What a loop ends with, if it does. A timeout's plain value is no stray: somebody wanted it.
+    pub(super) fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
         let interruption = match resume {
             Resume::Value(scheduled) if is_interruption(resume, strays) => {
                 Interruption::of(scheduled)

@@ -16,12 +16,18 @@ pub(super) struct Known {
 impl Machine {
     /// Takes note of a descriptor, before the call's first op on it.
     pub(super) fn know(&self, fd: RawFd) -> Known {
-        Known { fd, closes: self.closes(fd) }
+        // From now on, also where it has no op yet.
+        Known { fd, closes: self.state().borrow_mut().driver.ops_mut().watch(fd) }
     }
 
     /// EBADF where it was closed since: the next op could hit another file.
     pub(super) fn check_same(&self, known: Known) -> Outcome<()> {
         if self.closes(known.fd) == known.closes { Ok(()) } else { Err(Raise::Errno(libc::EBADF)) }
+    }
+
+    /// The descriptor itself; EBADF where it was closed since.
+    pub(super) fn descriptor_of(&self, known: Known) -> Outcome<RawFd> {
+        self.check_same(known).map(|()| known.fd)
     }
 
     fn closes(&self, fd: RawFd) -> u32 {

@@ -9,6 +9,7 @@
 //! * Only the owner's thread, in the process that made the machine, touches the ring.
 
 mod accept;
+mod acceptors;
 mod async_op;
 mod conclude;
 mod create;
@@ -66,6 +67,7 @@ use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::{NIL, fiber, prefetch, thread};
 use crate::um_io::Orphans;
 
+pub(crate) use accept::{Accepted, Accepting};
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
@@ -129,6 +131,8 @@ pub(crate) struct State {
     /// Fibers in `yield`, and since when.
     pub(crate) yielding: HashMap<VALUE, u64>,
     starters: starter::Starters,
+    /// Fibers that wait for connections.
+    acceptors: acceptors::Acceptors,
     pub(crate) total_switches: u64,
     pub(crate) total_waits: u64,
     /// Most ops and scheduled turns there ever were at one time.
