@@ -72,7 +72,7 @@ RSpec.describe "the signatures" do
   RUBY
 
   # Not for programs: used by the Ruby layer, or by Ruby itself.
-  internal = %w[Polyphony.accept_each Polyphony.start Polyphony.closed
+  internal = %w[Polyphony.accept_each Polyphony.let_go Polyphony.start Polyphony.closed
                 Polyphony.read_chunks Polyphony.recv_chunks Polyphony.feed_chunks
                 UringMachine#inspect
                 UringMachine#__waits__ UringMachine#__initialized__? UringMachine#__mine__?]

@@ -185,6 +185,12 @@ fn is_shut_down(fd: RawFd) -> bool {
     poll_now(&mut fds).is_ok() && fds[0].revents & libc::POLLRDHUP != 0
 }
 
+/// Whether a descriptor is a socket.
+#[must_use]
+pub fn is_socket(fd: RawFd) -> bool {
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
 /// Takes a connection that waits already: `accept4(2)`, close-on-exec. `flags`: `SOCK_NONBLOCK` or 0.
 ///
 /// # Errors

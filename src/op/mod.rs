@@ -40,7 +40,7 @@ pub use fsync::Fsync;
 pub use key::{IGNORED, OpKey, WAKE};
 pub use memory::OpMemory;
 pub use open::Open;
-pub use pass_fd::{ReceiveFd, Received, SendFd};
+pub use pass_fd::{SendFd, receive_fd_now};
 pub use pieces::Pieces;
 pub use poll::{Poll, PollMultishot};
 pub use read::Read;

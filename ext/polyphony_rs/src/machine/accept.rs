@@ -149,7 +149,9 @@ impl Machine {
             match self.accept_now(Accept { fd, flags: accepting.flags })? {
                 Ok(connection) => return Ok(Accepted::Connection(connection)),
                 // A Unix socket that was shut down just has nothing, for ever.
-                Err(libc::EAGAIN) if ended && !net::is_listening(fd) => return Err(Raise::Errno(libc::EINVAL)),
+                Err(libc::EAGAIN) if ended && !net::is_listening(fd) => {
+                    return Err(Raise::Errno(libc::EINVAL));
+                }
                 // Somebody else was faster, or the client has left.
                 Err(libc::EAGAIN | libc::EINTR | libc::ECONNABORTED) => {}
                 Err(errno) => return Err(Raise::Errno(errno)),
@@ -169,9 +171,7 @@ impl Machine {
                 _ => entry.fiber == me,
             };
             let run = &queues.run;
-            !acceptors.is_first(place)
-                || run.iter().nth(AHEAD).is_some()
-                || run.iter().any(is_mine)
+            !acceptors.is_first(place) || run.iter().nth(AHEAD).is_some() || run.iter().any(is_mine)
         };
         is_in_the_way || !self.may_go_on()
     }

@@ -71,26 +71,20 @@ impl Machine {
         &self,
         op: O,
         loan: Loan,
-        strays: Strays,
         each: &mut impl FnMut(Completion) -> Flow,
     ) -> Outcome<Ended> {
         self.check_usable()?;
         // SAFETY: passed on from this function's own contract.
         let key = unsafe { self.submit_anyway(op, loan) }?;
-        let ended = self.results(key, strays, each);
+        let ended = self.results(key, each);
         self.leave(key);
         ended
     }
 
-    fn results(
-        &self,
-        key: OpKey,
-        strays: Strays,
-        each: &mut impl FnMut(Completion) -> Flow,
-    ) -> Outcome<Ended> {
+    fn results(&self, key: OpKey, each: &mut impl FnMut(Completion) -> Flow) -> Outcome<Ended> {
         let mut stopped = false;
         loop {
-            match self.next_result(key, strays, &mut stopped)? {
+            match self.next_result(key, &mut stopped)? {
                 Next::Result(completion) => {
                     if each(completion)?.is_break() {
                         return Ok(Ended::Done);
@@ -110,19 +104,14 @@ impl Machine {
         }
         // The next op could bring more, and put the interruption off again.
         if stopped && self.is_interrupted() {
-            if let Some(value) = self.interruption(self.park()?, strays)? {
+            if let Some(value) = self.interruption(self.park()?, Strays::End)? {
                 return Ok(Ended::Interrupted(value));
             }
         }
         Ok(Ended::ByKernel)
     }
 
-    fn next_result(
-        &self,
-        key: OpKey,
-        strays: Strays,
-        stopped: &mut bool,
-    ) -> Outcome<Next> {
+    fn next_result(&self, key: OpKey, stopped: &mut bool) -> Outcome<Next> {
         loop {
             match self.take(key) {
                 Progress::Result(completion, false) => return Ok(Next::Result(completion)),
@@ -131,7 +120,7 @@ impl Machine {
                 Progress::Pending | Progress::TimedOut => {}
             }
             let resume = self.park()?;
-            if !is_interruption(resume, strays) {
+            if !is_interruption(resume, Strays::End) {
                 continue;
             }
             // What the kernel has taken is handed out before the interruption.
@@ -142,7 +131,7 @@ impl Machine {
             }
             if self.state.borrow().driver.ops().has_result(key) {
                 self.put_back(resume);
-            } else if let Some(value) = self.interruption(resume, strays)? {
+            } else if let Some(value) = self.interruption(resume, Strays::End)? {
                 return Ok(Next::Interrupted(value));
             }
         }

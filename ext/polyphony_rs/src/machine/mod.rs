@@ -332,6 +332,14 @@ impl Machine {
         }
     }
 
+    /// Ends what the thread's machines have in flight on a descriptor that is about to be closed:
+    /// the kernel's operations would keep its file open.
+    pub(crate) fn let_go_here(fd: RawFd) {
+        let usable = registry::machines_here().filter(|machine| machine.check_usable().is_ok());
+        // An error would come up at the next wait again.
+        usable.for_each(|machine| drop(machine.let_go(fd)));
+    }
+
     fn users(&self, fd: RawFd) -> Vec<VALUE> {
         let ops = &self.state.borrow();
         let ops = ops.driver.ops();

@@ -50,7 +50,8 @@ fn accept_by_machine(machine: &Machine, server: VALUE) -> Outcome<Option<RawFd>>
         strays: Strays::GoOn,
         seconds: io::timeout(server)?,
     };
-    let fd = || if io::is_closed(server) { Err(Raise::io_closed()) } else { io::descriptor(server) };
+    let fd =
+        || if io::is_closed(server) { Err(Raise::io_closed()) } else { io::descriptor(server) };
     match machine.next_connection(accepting, &fd)? {
         Accepted::Connection(fd) => Ok(Some(fd)),
         Accepted::Interrupted(_) => Ok(None),
@@ -102,13 +103,9 @@ fn is_end(server: VALUE, raise: &Raise) -> bool {
     may_be && !io::descriptor(server).is_ok_and(net::is_listening)
 }
 
-/// `Polyphony.let_go(fd)`: ends what the thread's machine has in flight on a descriptor that is
-/// about to be closed: the kernel's operations keep its file open.
+/// `Polyphony.let_go(fd)`: the descriptor is about to be closed.
 fn let_go(_module: VALUE, fd: VALUE) -> Outcome {
-    let fd = value::int32(fd, "fd")?;
-    if let Some(machine) = Machine::existing_of_thread()? {
-        Machine::of(machine)?.let_go(fd)?;
-    }
+    Machine::let_go_here(value::int32(fd, "fd")?);
     Ok(NIL)
 }
 
