@@ -65,11 +65,11 @@ module Polyphony
 
     # Accepts at most so many connections.
     def accept(count)
-      @server.to_io.accept_loop do |plain|
+      full = @server.to_io.accept_loop do |plain|
         @connections.add_unfinished(@wrap.call(plain))
-        return if (count -= 1).zero?
+        break true if (count -= 1).zero?
       end
-      @machine.push(@events, :over)
+      @machine.push(@events, :over) unless full
     rescue StandardError => e
       @machine.push(@events, @server.closed? ? :over : e)
     end

@@ -153,8 +153,8 @@ class UringMachine
 
     # Its port is free then, and new clients are refused.
     def close_listener
-      listener, @listener = @listener, nil
-      @machine.close(listener) if listener
+      @machine.close(@listener) if @listener
+      @listener = nil
     end
 
     # Time is up.

@@ -113,7 +113,7 @@ RSpec.describe UM, "connections that are accepted" do
     expect(soon { machine.join(fibers.last) }).to be_an(Integer)
   end
 
-  it "go to those who wait in order, also when some leave" do
+  it "go to those who wait in order, also when some leave", :gc do
     log = []
     fibers = Array.new(6) { |number| parked { keep(machine.accept(fd)) && (log << number) } }
     [0, 2, 5].each { |number| machine.terminate(fibers[number]) }
@@ -156,7 +156,7 @@ RSpec.describe UM, "connections that are accepted" do
     end
 
     %i[close close_async].each do |way|
-      it "end by EBADF when #{way} does it, and the port is free" do
+      it "end by EBADF when #{way} does it, and the port is free", :gc do
         fibers = calls.map { |call| parked(&call) }
         port # known before
         descriptors.delete(fd)

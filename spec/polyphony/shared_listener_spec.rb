@@ -29,7 +29,9 @@ RSpec.describe "accept_loop and those who share its server", :polyphony do
         nil
       end
     },
-    "a time limit" => -> { move_on_after(0.01) { server.accept_loop { |socket| got << socket and Polyphony.machine.yield } } },
+    "a time limit" => lambda {
+      move_on_after(0.01) { server.accept_loop { |socket| got << socket and Polyphony.machine.yield } }
+    },
     "terminate" => lambda {
       serving = spin { server.accept_loop { |socket| got << socket and Polyphony.machine.yield } }
       snooze until got.any?
