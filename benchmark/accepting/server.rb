@@ -20,7 +20,8 @@ port = server.local_address.ip_port
 serve = lambda do |count|
   accepted = closed = 0
   case mode
-  when "each" then machine.accept_each(server.fileno) { |fd| machine.close(fd) && (accepted += 1) == count && break }
+  when "each"
+    machine.accept_each(server.fileno) { |fd| machine.close(fd) && (accepted += 1) == count && break }
   when "spin"
     machine.accept_each(server.fileno) do |fd|
       machine.spin { machine.close(fd) && closed += 1 }
