@@ -7,7 +7,7 @@ require_relative "support"
 
 names = %w[
   pipes socketpairs echo mutex_files sleeps small uncontended peek spin_await spin_waves lines redis idle
-  waiting http transfers beside loops compression
+  waiting http transfers beside loops compression accepting
 ]
 failed = names.reject do |name|
   puts "", "== #{name} ".ljust(100, "=")

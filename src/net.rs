@@ -4,8 +4,9 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
+use std::ptr::null_mut;
 
-use crate::sys::{check, errno};
+use crate::sys::{self, check, errno};
 
 /// Bytes of a socket option that is a number.
 #[allow(clippy::cast_possible_truncation)] // four
@@ -134,13 +135,15 @@ pub fn bind(fd: RawFd, addr: &SockAddr) -> Result<i32, i32> {
     check(unsafe { libc::bind(fd, addr.as_ptr(), addr.len()) })
 }
 
-/// `listen(2)`.
+/// `listen(2)`, and `O_NONBLOCK`: a call that takes a connection never waits then.
 ///
 /// # Errors
 /// The errno.
 pub fn listen(fd: RawFd, backlog: i32) -> Result<i32, i32> {
     // SAFETY: no pointers.
-    check(unsafe { libc::listen(fd, backlog) })
+    let listening = check(unsafe { libc::listen(fd, backlog) })?;
+    sys::set_nonblocking(fd)?;
+    Ok(listening)
 }
 
 /// `shutdown(2)`.
@@ -168,7 +171,13 @@ pub fn getsockopt(fd: RawFd, level: i32, option: i32) -> Result<i32, i32> {
 #[must_use]
 pub fn is_listening(fd: RawFd) -> bool {
     // One of the Unix family still says that it listens when it was shut down.
-    getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1) && !is_shut_down(fd)
+    listens(fd) && !is_shut_down(fd)
+}
+
+/// Whether a socket was made to listen, by its own word.
+#[must_use]
+pub fn listens(fd: RawFd) -> bool {
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1)
 }
 
 fn is_shut_down(fd: RawFd) -> bool {
@@ -176,10 +185,19 @@ fn is_shut_down(fd: RawFd) -> bool {
     poll_now(&mut fds).is_ok() && fds[0].revents & libc::POLLRDHUP != 0
 }
 
-/// Whether a socket is of the Unix family.
+/// Whether a descriptor is a socket.
 #[must_use]
-pub fn is_unix(fd: RawFd) -> bool {
-    getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_UNIX)
+pub fn is_socket(fd: RawFd) -> bool {
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
+/// Takes a connection that waits already: `accept4(2)`, close-on-exec. `flags`: `SOCK_NONBLOCK` or 0.
+///
+/// # Errors
+/// EAGAIN where there is none and the socket doesn't block, and what `accept4(2)` says otherwise.
+pub fn accept_now(fd: RawFd, flags: i32) -> Result<RawFd, i32> {
+    // SAFETY: no address is asked for.
+    check(unsafe { libc::accept4(fd, null_mut(), null_mut(), flags | libc::SOCK_CLOEXEC) })
 }
 
 /// Sets an option that is a number.

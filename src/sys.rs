@@ -105,6 +105,27 @@ pub unsafe fn write_if_ready(fd: RawFd, ptr: *const u8, len: usize) -> Result<us
     }
 }
 
+/// Whether calls on a descriptor never wait: it has `O_NONBLOCK`.
+#[must_use]
+pub fn is_nonblocking(fd: RawFd) -> bool {
+    status_flags(fd).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
+}
+
+/// Has no call on a descriptor wait any more.
+///
+/// # Errors
+/// The errno.
+pub fn set_nonblocking(fd: RawFd) -> Result<(), i32> {
+    let flags = status_flags(fd)?;
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+fn status_flags(fd: RawFd) -> Result<i32, i32> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
 /// Whether the descriptor has positions: pipes, sockets and ttys have none, and the ring ignores
 /// an offset given for them.
 #[must_use]
@@ -158,6 +179,20 @@ pub fn pidfd_send_signal(fd: RawFd, signal: i32) -> Result<(), i32> {
     // SAFETY: without a siginfo_t the kernel makes one.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) };
     if sent == 0 { Ok(()) } else { Err(errno()) }
+}
+
+/// How many bytes the process may lock, by its limit (`RLIM_INFINITY`: all).
+pub(crate) fn memlock_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid out pointer for the duration of the call.
+    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    limit.rlim_cur
+}
+
+/// Whether the process is one of root's, to which some limits don't apply.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: no arguments, and it always succeeds.
+    unsafe { libc::geteuid() == 0 }
 }
 
 /// Whether orphaned descendants become children of this process.

@@ -99,7 +99,7 @@ module Polyphony
       case name
       when :SSLSocket then added.include(PartialLoops)
       when :SSLServer # the last of them: nothing more is waited for
-        added.include(TLSAcceptLoop)
+        added.prepend(TLSAcceptLoop)
         AwaitsOpenSSL.remove_method(:const_added)
       else added.extend(AwaitsOpenSSL)
       end

@@ -5,26 +5,17 @@ require "socket"
 module Polyphony
   # `accept_loop` for listening sockets.
   module AcceptLoop
-    # Yields each connection until the socket is shut down or closed.
+    # Yields each connection until the socket is shut down or closed. A connection is accepted when
+    # the loop waits for one: while the block runs, those that come are left to others, and so are
+    # they once the loop is left.
     # @yieldparam socket [BasicSocket] as `accept` would give it
     # @return [nil]
     # @raise [IOError] when the server was closed before
+    # @raise [IO::TimeoutError] when none came in the time of {IO#timeout}
     def accept_loop(&)
       raise ArgumentError, "no block given" unless block_given?
 
-      @accept_loops = (@accept_loops || 0) + 1
-      begin
-        Polyphony.accept_each(self, connection_class, &)
-      ensure
-        @accept_loops -= 1
-      end
-    end
-
-    # Ends the loops on this socket as well: the kernel would go on accepting for them.
-    # @return [nil]
-    def close
-      shutdown(::Socket::SHUT_RD) if @accept_loops&.positive? && !closed?
-      super
+      Polyphony.accept_each(self, connection_class, &)
     end
   end
 end

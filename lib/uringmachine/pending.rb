@@ -7,8 +7,8 @@ class UringMachine
   # @!attribute [r] fiber
   #   @return [Fiber]
   # @!attribute [r] op
-  #   @return [Symbol] what it waits for: an operation of the ring (`:recv`, `:accept_each`, `:poll`
-  #     …) or of the machine (`:sleep`, `:join`, `:queue`, `:mutex`, `:yield`, `:block`, `:worker`)
+  #   @return [Symbol] what it waits for: an operation of the ring (`:recv`, `:accept`, `:poll` …)
+  #     or of the machine (`:sleep`, `:join`, `:queue`, `:mutex`, `:yield`, `:block`, `:worker`)
   # @!attribute [r] fd
   #   @return [Integer, nil] the descriptor that it waits on
   # @!attribute [r] seconds

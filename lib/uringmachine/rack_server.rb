@@ -135,8 +135,8 @@ class UringMachine
 
     def finish(acceptor)
       @stopping = true
-      @machine.shutdown(@listener, SHUT_RD)
       @machine.terminate(acceptor)
+      close_listener
       @connections.each { |connection, fiber| connection.stop(fiber) }
       @machine.timeout(@settings.grace, Late) { @machine.await(@connections.values) }
     rescue Late
@@ -148,7 +148,13 @@ class UringMachine
       @machine.terminate(@machine.fiber_set.to_a)
       Fiber.set_scheduler(nil)
     ensure
-      @machine.close(@listener)
+      close_listener
+    end
+
+    # Its port is free then, and new clients are refused.
+    def close_listener
+      @machine.close(@listener) if @listener
+      @listener = nil
     end
 
     # Time is up.

@@ -265,20 +265,6 @@ RSpec.describe UM, "cancellation" do
       expect(soon { machine.accept_each(fd) { |accepted| break keep(accepted) } }).to be_an(Integer)
     end
 
-    it "is a listener whose accept_each handed out every connection or left it" do
-      fd, port = listener
-      clients = Array.new(5) { client(port) }
-      expect { machine.accept_each(fd) { |accepted| keep(accepted) && raise(stop) } }.to raise_error(stop)
-      settle
-      # What had been accepted for the loop is closed; the clients see it.
-      ended = clients.count { |one| machine.timeout(0.01, :open) { machine.read(one, buffer, 1) } != :open }
-      left = 0
-      left += 1 while keep_if_fd(machine.timeout(0.01, nil) { machine.accept(fd) })
-      expect(1 + ended + left).to eq(5)
-    end
-
-    def keep_if_fd(fd) = fd && keep(fd)
-
     it "is a source whose bytes are not lost by a splice" do
       from, into = pipe
       target, to = pipe
@@ -314,18 +300,6 @@ RSpec.describe UM, "cancellation" do
         machine.snooze
         machine.schedule(fiber, stop.new)
         machine.join(fiber)
-      end
-    end
-
-    it "is no descriptor when an accept was interrupted" do
-      fd, port = listener
-      20.times do
-        client(port)
-        fiber = machine.spin { keep(machine.accept(fd)) }
-        machine.snooze
-        machine.schedule(fiber, stop.new)
-        expect(machine.join(fiber)).to be_a(stop).or be_an(Integer)
-        snooze
       end
     end
   end

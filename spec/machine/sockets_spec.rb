@@ -165,21 +165,6 @@ RSpec.describe UM, "sockets" do
       expect(fiber.done?).to be_nil
     end
 
-    it "goes on when its descriptor is only closed" do
-      fd, port = listener
-      duplicate = as_socket(fd).dup
-      accepted = 0
-      fiber = parked { machine.accept_each(fd) { |one| keep(one) && accepted += 1 } }
-      machine.sleep(0.001)
-      close(fd)
-      client(port)
-      soon { machine.sleep(0.001) until accepted == 1 }
-      duplicate.shutdown
-      expect(soon { machine.join(fiber) }).to be_nil
-    ensure
-      duplicate&.close
-    end
-
     it "is left by break" do
       fd, port = listener
       client(port)

@@ -62,11 +62,16 @@ RSpec.describe UM, "a Unix socket that listens" do
     Process.wait(pid)
   end
 
-  it "ends accept_each by another descriptor of its own once this one is closed" do
-    duplicate = as_socket(fd).dup
-    fiber = parked { machine.accept_each(fd) { |one| keep(one) } }
-    machine.snooze
+  it "ends what waits for its connections when it is closed" do
+    fibers = [parked { machine.accept_each(fd) { nil } }, parked { machine.accept(fd) }]
     close(fd)
+    expect(soon { machine.join(fibers) }).to all(be_a(Errno::EBADF))
+    expect(pending_after_a_turn).to eq(0)
+  end
+
+  it "ends by another descriptor of its own" do
+    duplicate = as_socket(fd).dup
+    fiber = parked { machine.accept_each(fd) { nil } }
     duplicate.shutdown
     expect(soon { machine.join(fiber) }).to be_nil
     duplicate.close

@@ -167,18 +167,20 @@ RSpec.describe "sockets under Polyphony", :polyphony do
       end
     end
 
-    it "can be left, and interrupted, without leaving a socket behind" do
+    it "can be left, and interrupted, and closing leaves no socket behind" do
+      before = open_descriptors
       listening(secure_context: server_context) do |server, port|
-        before = open_descriptors
         silent = TCPSocket.new("127.0.0.1", port)
         connecting = spin { connect(port) }
         server.accept_loop { |peer| break peer.close }
         connecting.await.close
         expect { interrupt_after(0.02) { server.accept_loop { nil } } }
           .to raise_error(SpecSupport::InPolyphony::Interrupted)
+        server.close
+        expect(spin { silent.read }.await).to eq("")
         silent.close
-        sleep 0.001 until open_descriptors <= before
       end
+      sleep 0.001 until open_descriptors <= before
     end
 
     it "needs a block" do

@@ -5,6 +5,37 @@ use io_uring::{opcode, squeue, types};
 
 use super::{Discard, Op, OpMemory};
 
+/// Waits until a listening socket has a connection, or will have none any more, and takes nothing:
+/// whoever is interrupted leaves it to others. Result: the events that are there.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitConnection {
+    /// The listening socket.
+    pub fd: RawFd,
+}
+
+impl AwaitConnection {
+    /// Whether its result may mean that the socket was shut down. A TCP socket says it by
+    /// `POLLERR`, where it says so at once.
+    #[must_use]
+    pub fn may_be_end(result: i32) -> bool {
+        let end = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
+        result >= 0 && result & i32::from(end) != 0
+    }
+}
+
+impl Op for AwaitConnection {
+    const NAME: &'static str = "accept";
+
+    fn fd(&self) -> Option<RawFd> {
+        Some(self.fd)
+    }
+
+    fn build(self, _: &mut OpMemory) -> squeue::Entry {
+        let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
+        opcode::PollAdd::new(types::Fd(self.fd), events).build()
+    }
+}
+
 /// Accepts one connection. Result: its descriptor, close-on-exec.
 #[derive(Clone, Copy, Debug)]
 pub struct Accept {
@@ -26,29 +57,5 @@ impl Op for Accept {
         opcode::Accept::new(types::Fd(self.fd), null_mut(), null_mut())
             .flags(self.flags | libc::SOCK_CLOEXEC)
             .build()
-    }
-}
-
-/// Accepts connections until it ends: one result per connection. It goes on when the
-/// descriptor is closed (the ring holds the socket) and ends when the socket is shut down.
-#[derive(Clone, Copy, Debug)]
-pub struct AcceptMultishot {
-    /// The listening socket.
-    pub fd: RawFd,
-    /// `SOCK_NONBLOCK` or 0; `SOCK_CLOEXEC` is added.
-    pub flags: i32,
-}
-
-impl Op for AcceptMultishot {
-    const NAME: &'static str = "accept_each";
-    const DISCARD: Discard = Discard::CloseFd;
-    const SURVIVES_CLOSE: bool = true;
-
-    fn fd(&self) -> Option<RawFd> {
-        Some(self.fd)
-    }
-
-    fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::AcceptMulti::new(types::Fd(self.fd)).flags(self.flags | libc::SOCK_CLOEXEC).build()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use super::pass_fd::{FdMessage, Received};
+use super::pass_fd::FdMessage;
 use super::sendv::Message;
 use super::statx::Stat;
 use crate::net::SockAddr;
@@ -27,8 +27,6 @@ pub enum OpMemory {
     Message(Box<Message>),
     /// A message with a descriptor to send.
     FdMessage(Box<FdMessage>),
-    /// A message with descriptors that came in; those that nobody takes are closed with it.
-    Received(Received),
 }
 
 impl OpMemory {
@@ -38,17 +36,6 @@ impl OpMemory {
         match self {
             Self::Stat(stat) => Some(stat.result()),
             _ => None,
-        }
-    }
-
-    /// The descriptor that came with a message: the caller's from now on.
-    ///
-    /// # Errors
-    /// EINVAL where there was none, EMFILE or ENFILE where there was and no number for it.
-    pub fn claim_fd(&mut self) -> Result<std::os::fd::RawFd, i32> {
-        match self {
-            Self::Received(received) => received.claim_fd(),
-            _ => Err(libc::EINVAL),
         }
     }
 }

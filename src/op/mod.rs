@@ -33,16 +33,16 @@ use std::os::fd::RawFd;
 
 use io_uring::squeue;
 
-pub use accept::{Accept, AcceptMultishot};
+pub use accept::{Accept, AwaitConnection};
 pub use close::Close;
 pub use connect::Connect;
 pub use fsync::Fsync;
 pub use key::{IGNORED, OpKey, WAKE};
 pub use memory::OpMemory;
 pub use open::Open;
-pub use pass_fd::{ReceiveFd, Received, SendFd};
+pub use pass_fd::{SendFd, receive_fd_now};
 pub use pieces::Pieces;
-pub use poll::{Poll, PollMultishot, PollShutdown};
+pub use poll::{Poll, PollMultishot};
 pub use read::Read;
 pub use read_multishot::ReadMultishot;
 pub use recv::Recv;

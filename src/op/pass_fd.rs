@@ -25,14 +25,6 @@ pub struct SendFd {
     pub fd: RawFd,
 }
 
-/// Receives a descriptor, close-on-exec. Result: bytes, 0 at EOF; the descriptor is in the op's
-/// memory, if there was one.
-#[derive(Clone, Copy, Debug)]
-pub struct ReceiveFd {
-    /// The socket.
-    pub socket: RawFd,
-}
-
 /// A message of one byte. Its header points to its other parts, so it stays where it was made.
 pub struct FdMessage {
     header: libc::msghdr,
@@ -92,8 +84,27 @@ impl FdMessage {
     }
 }
 
+/// Receives a descriptor that is there already, close-on-exec. It is a plain call because whoever
+/// was interrupted while the kernel had an op would lose what had come in.
+///
+/// # Errors
+/// EAGAIN where nothing is there; EINVAL for a message without a descriptor and at the end of the
+/// connection; EMFILE or ENFILE where there was one and no number for it; and what `recvmsg(2)`
+/// says otherwise.
+pub fn receive_fd_now(socket: RawFd) -> Result<RawFd, i32> {
+    let mut received = Received(FdMessage::new());
+    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    // SAFETY: the message and what it points to live across the call.
+    if unsafe { libc::recvmsg(socket, &raw mut received.0.header, flags) } < 0 {
+        // Nothing was written, so there is nothing to close.
+        received.0.header.msg_controllen = 0;
+        return Err(crate::sys::errno());
+    }
+    received.claim_fd()
+}
+
 /// A message for the kernel to fill. Whatever descriptors came in belong to it.
-pub struct Received(Box<FdMessage>);
+struct Received(Box<FdMessage>);
 
 impl Received {
     /// The first descriptor that was sent: the caller's from now on. The others are closed.
@@ -101,7 +112,7 @@ impl Received {
     /// # Errors
     /// EINVAL where there was none. Where there was and the kernel had no number for it, what it
     /// has dropped it for (EMFILE).
-    pub(super) fn claim_fd(&mut self) -> Result<RawFd, i32> {
+    fn claim_fd(&mut self) -> Result<RawFd, i32> {
         // Asked before others are closed.
         let cut = self.0.header.msg_flags & libc::MSG_CTRUNC != 0;
         let shortage = if cut { crate::sys::descriptor_shortage() } else { None };
@@ -150,23 +161,6 @@ impl Op for SendFd {
             .flags(libc::MSG_NOSIGNAL as u32)
             .build();
         *memory = OpMemory::FdMessage(message);
-        entry
-    }
-}
-
-impl Op for ReceiveFd {
-    const NAME: &'static str = "recv_fd";
-
-    fn fd(&self) -> Option<RawFd> {
-        Some(self.socket)
-    }
-
-    fn build(self, memory: &mut OpMemory) -> squeue::Entry {
-        let mut message = FdMessage::new();
-        let entry = opcode::RecvMsg::new(types::Fd(self.socket), &raw mut message.header)
-            .flags(libc::MSG_CMSG_CLOEXEC as u32)
-            .build();
-        *memory = OpMemory::Received(Received(message));
         entry
     }
 }

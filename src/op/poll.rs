@@ -53,24 +53,3 @@ impl Op for PollMultishot {
         opcode::PollAdd::new(types::Fd(self.fd), noticeable(self.events)).multi(true).build()
     }
 }
-
-/// Waits until a socket is shut down for what comes in. It goes on when the descriptor is closed,
-/// as an accept on it does.
-#[derive(Clone, Copy, Debug)]
-pub struct PollShutdown {
-    /// The socket.
-    pub fd: RawFd,
-}
-
-impl Op for PollShutdown {
-    const NAME: &'static str = "poll";
-    const SURVIVES_CLOSE: bool = true;
-
-    fn fd(&self) -> Option<RawFd> {
-        Some(self.fd)
-    }
-
-    fn build(self, _: &mut OpMemory) -> squeue::Entry {
-        opcode::PollAdd::new(types::Fd(self.fd), libc::POLLRDHUP as u32).build()
-    }
-}

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::ptr::null_mut;
 
 use super::cached::FileStat;
-use crate::sys::{errno, stat};
+use crate::sys::{errno, is_nonblocking, stat};
 
 /// The number of the devices that are made of memory.
 const MEMORY_MAJOR: libc::c_uint = 1;
@@ -53,12 +53,6 @@ impl Kind {
     pub fn is_socket(self) -> bool {
         matches!(self, Self::Socket { .. })
     }
-}
-
-fn is_nonblocking(fd: RawFd) -> bool {
-    // SAFETY: no pointers.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    flags >= 0 && flags & libc::O_NONBLOCK != 0
 }
 
 /// What follows the bytes of a move.

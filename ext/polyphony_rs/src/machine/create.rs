@@ -11,6 +11,7 @@ use polyphony_core::ring::wake::Waker;
 use polyphony_core::ring::{Ring, RingConfig};
 use rb_sys::VALUE;
 
+use super::acceptors::Acceptors;
 use super::runqueue::Queues;
 use super::{Machine, State, Waiter, registry, starter};
 use crate::errors::{Outcome, Raise};
@@ -40,6 +41,7 @@ impl Machine {
             fibers: HashSet::new(),
             yielding: HashMap::new(),
             starters: starter::Starters::default(),
+            acceptors: Acceptors::default(),
             total_switches: 0,
             total_waits: 0,
             records: 0,

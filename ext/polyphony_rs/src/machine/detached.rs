@@ -1,7 +1,6 @@
 //! `close_async`, `shutdown_async` and `write_async`, which nobody waits for. Ops are queued only,
 //! and begin when the machine next submits; errors are lost.
 
-use polyphony_core::net;
 use polyphony_core::op::{Close, WriteAsync};
 use rb_sys::VALUE;
 
@@ -32,7 +31,7 @@ fn shutdown_async(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
     let (socket, how) = (fd_of(fd)?, value::int32(how, "how")?);
     machine.count_op();
     // Errors are lost, as those of all that nobody waits for.
-    let _ = net::shutdown(socket, how);
+    let _ = machine.shut_down(socket, how);
     Ok(fd)
 }
 

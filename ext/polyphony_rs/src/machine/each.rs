@@ -41,8 +41,6 @@ enum Next {
     Last(Completion),
     Gone,
     Interrupted(VALUE),
-    /// The op that says when the loop ends has.
-    Over,
 }
 
 impl Machine {
@@ -57,7 +55,7 @@ impl Machine {
         let known = self.know(fd);
         loop {
             match turn()? {
-                Ended::ByKernel => drop(self.same(known)?),
+                Ended::ByKernel => drop(self.descriptor_of(known)?),
                 Ended::Done => return Ok(NIL),
                 Ended::Interrupted(value) => return Ok(value),
             }
@@ -73,43 +71,20 @@ impl Machine {
         &self,
         op: O,
         loan: Loan,
-        strays: Strays,
-        each: &mut impl FnMut(Completion) -> Flow,
-    ) -> Outcome<Ended> {
-        // SAFETY: the same.
-        unsafe { self.each_result_until(None, op, loan, strays, each) }
-    }
-
-    /// As [`Machine::each_result`]; the loop ends as well by the end of another op of the fiber's,
-    /// once all results are handed out.
-    ///
-    /// # Safety
-    /// As for [`Machine::submit`].
-    pub(super) unsafe fn each_result_until<O: Op>(
-        &self,
-        end: Option<OpKey>,
-        op: O,
-        loan: Loan,
-        strays: Strays,
         each: &mut impl FnMut(Completion) -> Flow,
     ) -> Outcome<Ended> {
         self.check_usable()?;
         // SAFETY: passed on from this function's own contract.
         let key = unsafe { self.submit_anyway(op, loan) }?;
-        let ended = self.results((key, end), strays, each);
+        let ended = self.results(key, each);
         self.leave(key);
         ended
     }
 
-    fn results(
-        &self,
-        keys: (OpKey, Option<OpKey>),
-        strays: Strays,
-        each: &mut impl FnMut(Completion) -> Flow,
-    ) -> Outcome<Ended> {
+    fn results(&self, key: OpKey, each: &mut impl FnMut(Completion) -> Flow) -> Outcome<Ended> {
         let mut stopped = false;
         loop {
-            match self.next_result(keys, strays, &mut stopped)? {
+            match self.next_result(key, &mut stopped)? {
                 Next::Result(completion) => {
                     if each(completion)?.is_break() {
                         return Ok(Ended::Done);
@@ -124,25 +99,19 @@ impl Machine {
                     break;
                 }
                 Next::Gone => break,
-                Next::Over => return Ok(Ended::Done),
                 Next::Interrupted(value) => return Ok(Ended::Interrupted(value)),
             }
         }
         // The next op could bring more, and put the interruption off again.
         if stopped && self.is_interrupted() {
-            if let Some(value) = self.interruption(self.park()?, strays)? {
+            if let Some(value) = self.interruption(self.park()?, Strays::End)? {
                 return Ok(Ended::Interrupted(value));
             }
         }
         Ok(Ended::ByKernel)
     }
 
-    fn next_result(
-        &self,
-        (key, end): (OpKey, Option<OpKey>),
-        strays: Strays,
-        stopped: &mut bool,
-    ) -> Outcome<Next> {
+    fn next_result(&self, key: OpKey, stopped: &mut bool) -> Outcome<Next> {
         loop {
             match self.take(key) {
                 Progress::Result(completion, false) => return Ok(Next::Result(completion)),
@@ -150,11 +119,8 @@ impl Machine {
                 Progress::Gone => return Ok(Next::Gone),
                 Progress::Pending | Progress::TimedOut => {}
             }
-            if end.is_some_and(|end| self.has_come(end)) {
-                return Ok(Next::Over);
-            }
             let resume = self.park()?;
-            if !is_interruption(resume, strays) {
+            if !is_interruption(resume, Strays::End) {
                 continue;
             }
             // What the kernel has taken is handed out before the interruption.
@@ -165,20 +131,14 @@ impl Machine {
             }
             if self.state.borrow().driver.ops().has_result(key) {
                 self.put_back(resume);
-            } else if let Some(value) = self.interruption(resume, strays)? {
+            } else if let Some(value) = self.interruption(resume, Strays::End)? {
                 return Ok(Next::Interrupted(value));
             }
         }
     }
 
-    /// Takes what an op has come to: whether that was no error.
-    pub(super) fn has_come(&self, key: OpKey) -> bool {
-        matches!(self.take(key), Progress::Result(completion, _) if completion.result >= 0)
-    }
-
-    /// What the loop ends with, if it does. A timeout's plain value is no stray: somebody wanted
-    /// it.
-    fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
+    /// What a loop ends with, if it does. A timeout's plain value is no stray: somebody wanted it.
+    pub(super) fn interruption(&self, resume: Resume, strays: Strays) -> Outcome<Option<VALUE>> {
         let interruption = match resume {
             Resume::Value(scheduled) if is_interruption(resume, strays) => {
                 Interruption::of(scheduled)

@@ -74,11 +74,8 @@ impl Machine {
     /// Closes a descriptor: what is in flight on it ends first, and the other side sees it
     /// before the next operation.
     pub(crate) fn close(&self, fd: RawFd) -> Outcome<()> {
-        {
-            let State { driver, queues, .. } = &mut *self.state().borrow_mut();
-            driver.cancel_fd(fd, queues)?;
-            driver.count_op();
-        }
+        Self::announce_close(fd)?;
+        self.count_op();
         polyphony_core::sys::close(fd).map_err(Raise::Errno)
     }
 }

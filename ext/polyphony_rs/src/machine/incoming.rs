@@ -17,7 +17,7 @@ use polyphony_core::op::{Completion, Poll, Read, ReadMultishot, Recv, RecvMultis
 use polyphony_core::source::Source;
 use rb_sys::VALUE;
 
-use super::each::{Ended, Flow, Strays, go_on_after_yield};
+use super::each::{Ended, Flow, go_on_after_yield};
 use super::files::{CURRENT_POSITION, fd_of, op_len};
 use super::{Machine, sockets};
 use crate::errors::{Outcome, Raise, check};
@@ -60,13 +60,11 @@ impl Incoming {
             Source::Stream if machine.provide_buffers() => {
                 let op = RecvMultishot { fd, flags };
                 // SAFETY: the op points to nothing but the pool.
-                unsafe { machine.each_result(op, Loan::NONE, Strays::End, &mut each) }
+                unsafe { machine.each_result(op, Loan::NONE, &mut each) }
             }
             Source::Pipe if read_multishot && machine.provide_buffers() => {
                 // SAFETY: as above.
-                unsafe {
-                    machine.each_result(ReadMultishot { fd }, Loan::NONE, Strays::End, &mut each)
-                }
+                unsafe { machine.each_result(ReadMultishot { fd }, Loan::NONE, &mut each) }
             }
             Source::File => self.single(machine, false),
             Source::Pipe | Source::Stream | Source::Messages | Source::Device => {
@@ -86,10 +84,10 @@ impl Incoming {
         };
         let op = Poll { fd: self.fd, events };
         // SAFETY: the op points to nothing.
-        match unsafe { machine.each_result(op, Loan::NONE, Strays::End, &mut each) }? {
+        match unsafe { machine.each_result(op, Loan::NONE, &mut each) }? {
             Ended::ByKernel if came == 0 => Ok(Ended::ByKernel),
             Ended::ByKernel => {
-                machine.same(known)?;
+                machine.descriptor_of(known)?;
                 // An empty datagram is no end, unless there will be no other.
                 let ended = came & i32::from(libc::POLLRDHUP) != 0;
                 self.single(machine, self.source == Source::Messages && !ended)
@@ -117,11 +115,11 @@ impl Incoming {
             match self.way {
                 Way::Read => {
                     let op = Read { fd, ptr, len, offset: CURRENT_POSITION };
-                    machine.each_result(op, target.loan, Strays::End, &mut each)
+                    machine.each_result(op, target.loan, &mut each)
                 }
                 Way::Recv(flags) => {
                     let op = Recv { fd, ptr, len, flags };
-                    machine.each_result(op, target.loan, Strays::End, &mut each)
+                    machine.each_result(op, target.loan, &mut each)
                 }
             }
         }

@@ -22,7 +22,7 @@ impl Machine {
 
     /// The descriptor's number, for ops that begin before the fiber parks. EBADF where it was closed
     /// since: the number may be another file's.
-    pub(crate) fn same(&self, known: Known) -> Outcome<RawFd> {
+    pub(crate) fn descriptor_of(&self, known: Known) -> Outcome<RawFd> {
         let closes = self.state().borrow().driver.ops().closes(known.fd);
         if closes == known.closes { Ok(known.fd) } else { Err(Raise::Errno(libc::EBADF)) }
     }

@@ -9,6 +9,7 @@
 //! * Only the owner's thread, in the process that made the machine, touches the ring.
 
 mod accept;
+mod acceptors;
 mod async_op;
 mod closing;
 mod conclude;
@@ -67,10 +68,11 @@ use crate::ruby::typed::{self, DataType, Typed};
 use crate::ruby::{NIL, fiber, prefetch, thread};
 use crate::um_io::Orphans;
 
+pub(crate) use accept::{Accepted, Accepting};
 pub(crate) use conclude::{Interruption, OnInterrupt, Waited};
 pub(crate) use each::Strays;
-pub(crate) use known::Known;
 pub(crate) use files::{CURRENT_POSITION, length, op_len};
+pub(crate) use known::Known;
 pub(crate) use offload::value_of;
 pub(crate) use park::Resume;
 pub(crate) use poll::{EXCEPTIONAL, READABLE, Readiness, WRITABLE, ready_now};
@@ -131,6 +133,8 @@ pub(crate) struct State {
     /// Fibers in `yield`, and since when.
     pub(crate) yielding: HashMap<VALUE, u64>,
     starters: starter::Starters,
+    /// Fibers that wait for connections.
+    acceptors: acceptors::Acceptors,
     pub(crate) total_switches: u64,
     pub(crate) total_waits: u64,
     /// Most ops and scheduled turns there ever were at one time.

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
+use std::os::fd::RawFd;
 
 use polyphony_core::net::{self, SockAddr};
 use polyphony_core::op::{Connect, Recv, Send};
@@ -62,7 +63,22 @@ fn listen(this: VALUE, fd: VALUE, backlog: VALUE) -> Outcome {
 
 fn shutdown(this: VALUE, fd: VALUE, how: VALUE) -> Outcome {
     let machine = Machine::of(this)?;
-    direct(machine, net::shutdown(fd_of(fd)?, value::int32(how, "how")?))
+    let shut = machine.shut_down(fd_of(fd)?, value::int32(how, "how")?);
+    direct(machine, shut)
+}
+
+impl Machine {
+    /// Shuts a socket down. Who waits on it is told at once: where it is closed right behind, that
+    /// is not what they end by.
+    pub(super) fn shut_down(&self, socket: RawFd, how: i32) -> Result<i32, i32> {
+        let shut = net::shutdown(socket, how);
+        let in_use = !self.state().borrow().driver.ops().on_fd(socket).is_empty();
+        if in_use {
+            // An error would come up at the next wait again.
+            let _ = self.poll();
+        }
+        shut
+    }
 }
 
 fn connect(this: VALUE, fd: VALUE, host: VALUE, port: VALUE) -> Outcome {

@@ -42,7 +42,7 @@ impl Machine {
                 if let Readiness::Interrupted(interruption) = self.wait_ready(&[end], None)? {
                     return interruption.conclude();
                 }
-                known.into_iter().try_for_each(|known| self.same(known).map(drop))?;
+                known.into_iter().try_for_each(|known| self.descriptor_of(known).map(drop))?;
             }
         }
     }

@@ -39,7 +39,7 @@ impl Machine {
                 break;
             }
             if !sources.is_empty() {
-                self.same(known)?;
+                self.descriptor_of(known)?;
             }
         }
         Ok(value::unsigned(written))

@@ -72,7 +72,7 @@ impl Watch {
             return Ok(Some(came));
         }
         if !machine.state().borrow().driver.ops().is_running(self.key) {
-            let op = PollMultishot { fd: machine.same(self.fd)?, events: self.events };
+            let op = PollMultishot { fd: machine.descriptor_of(self.fd)?, events: self.events };
             // SAFETY: the op points to nothing.
             self.key = unsafe { machine.submit_anyway(op, Loan::NONE) }?;
             self.set_deadline(machine, self.deadline);

@@ -137,8 +137,8 @@ impl<'a> Transfer<'a> {
         if tells || matches!(self.from.kind, Kind::File | Kind::Memory) {
             return Ok(false);
         }
-        let is_sure = self.from.by_methods().is_none()
-            && self.unparked.is_ready(&self.from, libc::POLLIN)?;
+        let is_sure =
+            self.from.by_methods().is_none() && self.unparked.is_ready(&self.from, libc::POLLIN)?;
         if !is_sure {
             self.chunked.would_wait();
         }
@@ -215,7 +215,9 @@ impl<'a> Transfer<'a> {
     /// Payload to the destination.
     fn drain(&mut self, len: usize) -> Outcome<()> {
         let moved = match &self.body {
-            &Body::Buffer(buffer, at) => copy::write(self.unparked, &self.to, buffer, at..at + len)?,
+            &Body::Buffer(buffer, at) => {
+                copy::write(self.unparked, &self.to, buffer, at..at + len)?
+            }
             Body::Pipe(pipe) => {
                 let (from, to) = (pipe.reader(), self.to.fd(self.unparked)?.number());
                 if self.to.is_direct() {

@@ -21,9 +21,8 @@ fn proxy(module: VALUE, a: VALUE, b: VALUE) -> Outcome {
             return by_fibers(unparked, module, a, b);
         }
         unparked.hear(&[&there.0, &there.1, &back.0, &back.1]);
-        let ways = [there, back].map(|(from, to)| {
-            Transfer::new(unparked, from, to, Plan::TO_EOF, true)
-        });
+        let ways =
+            [there, back].map(|(from, to)| Transfer::new(unparked, from, to, Plan::TO_EOF, true));
         both(unparked, ways)
     })
 }

@@ -36,7 +36,13 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(unparked: &Unparked, from: End, to: End, plan: Plan, half_close: bool) -> Self {
+    pub(super) fn new(
+        unparked: &Unparked,
+        from: End,
+        to: End,
+        plan: Plan,
+        half_close: bool,
+    ) -> Self {
         Self {
             pump: Pump::new(plan),
             from,
@@ -231,7 +237,12 @@ impl Transfer {
         self.from.kind == Kind::File && self.to.kind.is_socket() && self.to.is_direct()
     }
 
-    fn report(&mut self, unparked: &mut Unparked, side: Side, moved: Result<usize, i32>) -> Outcome<()> {
+    fn report(
+        &mut self,
+        unparked: &mut Unparked,
+        side: Side,
+        moved: Result<usize, i32>,
+    ) -> Outcome<()> {
         match (side, moved) {
             (Side::In, Ok(bytes)) => {
                 self.cached.moved(bytes);

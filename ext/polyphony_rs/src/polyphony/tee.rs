@@ -45,12 +45,7 @@ fn copied(unparked: &mut Unparked, from: &End, to: &End, len: usize) -> Outcome 
 }
 
 /// What Ruby has read ahead is copied instead, and stays there.
-fn read_ahead(
-    unparked: &mut Unparked,
-    from: &End,
-    to: &End,
-    len: usize,
-) -> Outcome<Option<u64>> {
+fn read_ahead(unparked: &mut Unparked, from: &End, to: &End, len: usize) -> Outcome<Option<u64>> {
     if from.read_ahead()? == 0 {
         return Ok(None);
     }

@@ -101,7 +101,7 @@ impl Unparked {
 
     /// The number of a bare descriptor. EBADF where it was closed meanwhile.
     pub(super) fn number(&self, known: Known) -> Outcome<Fd<'_>> {
-        let number = self.machine.same(known)?;
+        let number = self.machine.descriptor_of(known)?;
         Ok(Fd { number, until: PhantomData })
     }
 

@@ -101,7 +101,8 @@ fn keep(io: VALUE) -> VALUE {
         list => list,
     };
     // SAFETY: the class is a constant of the VM.
-    let kept = typed::wrap(unsafe { rb_sys::rb_cObject }, Exchanged(Cell::new(std::ptr::null_mut())));
+    let kept =
+        typed::wrap(unsafe { rb_sys::rb_cObject }, Exchanged(Cell::new(std::ptr::null_mut())));
     value::push(list, kept);
     kept
 }

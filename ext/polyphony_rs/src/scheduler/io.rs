@@ -118,9 +118,8 @@ impl Request {
 
     /// The descriptor, until the fiber waits: another one may close the IO meanwhile.
     fn fd(&self) -> Outcome<RawFd> {
-        io::descriptor(self.io).map_err(|raise| {
-            if io::is_closed(self.io) { Raise::io_closed() } else { raise }
-        })
+        io::descriptor(self.io)
+            .map_err(|raise| if io::is_closed(self.io) { Raise::io_closed() } else { raise })
     }
 
     /// The file position after `done` bytes.

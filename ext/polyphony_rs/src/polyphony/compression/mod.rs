@@ -142,9 +142,9 @@ fn run(
     pump: impl FnOnce(usize) -> Pump,
 ) -> Outcome {
     match Host::current()? {
-        Host::Machine(machine) => unparked::with(machine, |unparked| {
-            stream(ends, options, kind, pump, Some(unparked))
-        }),
+        Host::Machine(machine) => {
+            unparked::with(machine, |unparked| stream(ends, options, kind, pump, Some(unparked)))
+        }
         Host::Ruby => stream(ends, options, kind, pump, None),
     }
 }
