@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use polyphony_core::op::{Fsync, Op, OpKey, Open, Read, Write};
 use rb_sys::VALUE;
 
-use super::{Machine, OnInterrupt, State, Waited};
+use super::{Machine, OnInterrupt, Waited};
 use crate::errors::{Outcome, Raise, check, integer_or_errno};
 use crate::ruby::buffer::{self, Source, Target};
 use crate::ruby::method::{Args, define, method};

@@ -37,7 +37,7 @@ fn recv_fd(this: VALUE, socket: VALUE) -> Outcome {
                 Watched::TimedOut => return Ok(NIL),
                 Watched::Interrupted(interruption) => return interruption.conclude(),
             }
-            machine.check_same(known)?;
+            machine.descriptor_of(known)?;
         }
         match receive_fd_now(socket) {
             // Somebody else was faster.
