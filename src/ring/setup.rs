@@ -86,7 +86,8 @@ fn affordable(entries: u32, is_root: bool, limit: u64) -> u32 {
         return entries;
     }
     let share = u32::try_from(limit / RINGS / BYTES_OF_ENTRY).unwrap_or(u32::MAX);
-    entries.min(share.max(MIN_ENTRIES))
+    // The kernel would round it up.
+    entries.min(1 << share.max(MIN_ENTRIES).ilog2())
 }
 
 fn open_sized(config: &RingConfig, entries: u32) -> Result<IoUring, i32> {
@@ -141,9 +142,9 @@ mod tests {
 
     #[test]
     fn somebody_who_may_lock_little_memory_gets_small_rings() {
-        assert_eq!(affordable(4096, false, 8 << 20), 1310);
+        assert_eq!(affordable(4096, false, 8 << 20), 1024);
         assert_eq!(affordable(256, false, 8 << 20), 256);
-        assert_eq!(affordable(4096, false, 64 << 10), 10);
+        assert_eq!(affordable(4096, false, 64 << 10), MIN_ENTRIES);
         assert_eq!(affordable(4096, false, 0), MIN_ENTRIES);
         assert_eq!(affordable(4096, false, libc::RLIM_INFINITY), 4096);
         assert_eq!(affordable(4096, true, 0), 4096);
