@@ -20,7 +20,6 @@ require_relative "polyphony/sleep"
 require_relative "polyphony/timeout"
 require_relative "polyphony/tree"
 require_relative "polyphony/root_fiber"
-require_relative "polyphony/closing"
 require_relative "polyphony/thread"
 require_relative "polyphony/trap"
 require_relative "polyphony/runtime"
@@ -45,4 +44,5 @@ module Polyphony
   end
 
   start
+  require_relative "polyphony/closing"
 end

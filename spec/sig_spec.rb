@@ -72,9 +72,9 @@ RSpec.describe "the signatures" do
   RUBY
 
   # Not for programs: used by the Ruby layer, or by Ruby itself.
-  internal = %w[Polyphony.accept_each Polyphony.start Polyphony.closing Polyphony.proxy_by_fibers
+  internal = %w[Polyphony.accept_each Polyphony.start Polyphony.proxy_by_fibers
                 Polyphony.read_chunks Polyphony.recv_chunks Polyphony.feed_chunks
-                UringMachine#inspect
+                UringMachine#inspect UringMachine.closing UringMachine::FiberScheduler.new
                 UringMachine#__waits__ UringMachine#__initialized__? UringMachine#__mine__?]
 
   it "say what there is" do

@@ -8,7 +8,8 @@ use rb_sys::VALUE;
 use super::{Machine, State, Waiter, registry};
 use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
-use crate::ruby::{NIL, fiber};
+use crate::ruby::method::{define_singleton, method};
+use crate::ruby::{NIL, fiber, io};
 
 impl Machine {
     /// A descriptor is about to be closed: ops on it end with EBADF, whichever machine's they are,
@@ -50,4 +51,21 @@ impl Machine {
         let ops = state.driver.ops();
         fiber != NIL && ops.closed().any(|waiter| waiter.fiber == fiber)
     }
+}
+
+/// `UringMachine.closing(io)`: an open IO is about to be closed, with the IO that carries its write
+/// side. Whoever waits for something on them waits no more.
+fn closing(_class: VALUE, io: VALUE) -> Outcome {
+    let fd = io::descriptor(io)?;
+    io::note_closing(io);
+    Machine::announce_close(fd)?;
+    let other = io::write_side(io);
+    if other != io && !io::is_closed(other) {
+        Machine::announce_close(io::descriptor(other)?)?;
+    }
+    Ok(NIL)
+}
+
+pub(super) fn init(class: VALUE) {
+    define_singleton(class, c"closing", method!(closing, 1));
 }

@@ -400,6 +400,7 @@ pub(crate) fn init(class: VALUE, thread_class: VALUE) {
     registry::init();
     create::init(class, thread_class);
     accept::init(class);
+    closing::init(class);
     async_op::init(class);
     detached::init(class);
     fibers::init(class);

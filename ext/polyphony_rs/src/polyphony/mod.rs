@@ -3,7 +3,6 @@
 mod accept;
 mod chunked;
 mod chunks;
-mod closing;
 mod compression;
 mod copy;
 mod ends;
@@ -58,7 +57,6 @@ pub(crate) fn init(io: VALUE, polyphony: VALUE) {
     proxy::init(polyphony);
     accept::init(polyphony);
     chunks::init(polyphony);
-    closing::init(polyphony);
     lines::init(polyphony);
     compression::init(io);
     event::init(polyphony);
