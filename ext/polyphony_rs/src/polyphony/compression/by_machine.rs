@@ -3,6 +3,7 @@
 
 use polyphony_core::offload::Kind;
 use polyphony_core::op::{OpKey, Progress, Read, Write};
+use polyphony_core::source;
 use rb_sys::VALUE;
 
 use super::super::ends::End;
@@ -107,6 +108,10 @@ impl Run<'_> {
             Landed::Moved(moved) => moved,
         };
         match moved {
+            // An empty datagram: another one may come.
+            Ok(0) if side == Side::In && !source::is_end(descriptor_of(end)?) => {
+                self.submit(side, end)?;
+            }
             Ok(count) => self.moved(side, count),
             // Once more.
             Err(libc::EINTR) => self.submit(side, end)?,
@@ -158,8 +163,8 @@ impl Run<'_> {
             return Ok(false);
         }
         // SAFETY: the piece stays in the stream until it is written.
-        unsafe { transfer.to.take(bytes) }?;
-        self.held.was_written(usize::MAX);
+        let count = unsafe { transfer.to.take(bytes) }?;
+        self.held.was_written(count);
         Ok(true)
     }
 

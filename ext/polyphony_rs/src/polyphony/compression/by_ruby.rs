@@ -1,6 +1,7 @@
 //! A stream where Ruby lets its fiber wait: one thing after the other, with core's own reading and
 //! writing.
 
+use polyphony_core::source;
 use polyphony_core::splice::calls::Kind;
 
 use super::Transfer;
@@ -36,8 +37,8 @@ fn compute(held: Held) -> Outcome<()> {
 fn write(transfer: &Transfer, held: Held) -> Outcome<bool> {
     let Some(bytes) = held.take_output() else { return Ok(false) };
     // SAFETY: the piece stays in the stream until it is written.
-    unsafe { transfer.to.take(bytes) }?;
-    held.was_written(usize::MAX);
+    let count = unsafe { transfer.to.take(bytes) }?;
+    held.was_written(count);
     Ok(true)
 }
 
@@ -70,7 +71,12 @@ fn read_by_core(transfer: &mut Transfer, max: usize) -> Outcome<()> {
     if end.kind != Kind::File {
         io::wait(end.io, libc::POLLIN)?;
     }
-    let chunk = io::readpartial(end.io, max)?.unwrap_or(NIL);
-    transfer.from.put(chunk);
-    Ok(())
+    loop {
+        let chunk = io::readpartial(end.io, max)?.unwrap_or(NIL);
+        // Core takes an empty datagram for the end.
+        if chunk != NIL || source::is_end(io::descriptor(end.io)?) {
+            transfer.from.put(chunk);
+            return Ok(());
+        }
+    }
 }
