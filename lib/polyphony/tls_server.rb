@@ -5,11 +5,12 @@ module Polyphony
   module TLSAcceptLoop
     # Yields each connection after its handshake, until the server is closed. Handshakes go on at
     # the same time, so that a client which doesn't finish its own keeps nobody waiting.
-    # @param ignore_errors [Boolean] whether a client that fails is left out silently
+    # @param ignore_errors [Boolean] whether a client that fails in its handshake is left out silently
+    # @param on_error [#call, nil] for what goes wrong behind that: see {AcceptLoop#accept_loop}
     # @yieldparam socket [OpenSSL::SSL::SSLSocket]
     # @return [nil]
     # @raise [OpenSSL::SSL::SSLError, SystemCallError] unless errors are ignored
-    def accept_loop(ignore_errors: true)
+    def accept_loop(ignore_errors: true, on_error: nil)
       raise ArgumentError, "no block given" unless block_given?
 
       machine = Polyphony.machine
@@ -18,7 +19,7 @@ module Polyphony
       while (socket = machine.shift(arrived))
         raise socket if socket.is_a?(Exception)
 
-        yield socket
+        Serving.run(socket, on_error) { yield socket }
       end
     ensure
       leave(machine, accepting, arrived) if accepting
