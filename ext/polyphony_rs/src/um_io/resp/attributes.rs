@@ -36,7 +36,10 @@ impl Attributes {
 
     /// For the next reply.
     pub(super) fn begin(&self, wanted: bool) {
-        self.clear();
+        // Left by one that was no RESP.
+        if self.list.get() != NIL {
+            self.clear();
+        }
         self.wanted.set(wanted);
     }
 
