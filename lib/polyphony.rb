@@ -3,6 +3,7 @@
 require_relative "uringmachine"
 require_relative "polyphony/version"
 require_relative "polyphony/errors"
+require_relative "polyphony/serving"
 require_relative "polyphony/ending"
 require_relative "polyphony/mailbox"
 require_relative "polyphony/fiber"

@@ -180,7 +180,8 @@ pub fn listens(fd: RawFd) -> bool {
     getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1)
 }
 
-fn is_shut_down(fd: RawFd) -> bool {
+/// Whether nothing more can come in on a socket, but for what has come in already.
+pub(crate) fn is_shut_down(fd: RawFd) -> bool {
     let mut fds = [libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 }];
     poll_now(&mut fds).is_ok() && fds[0].revents & libc::POLLRDHUP != 0
 }

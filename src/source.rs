@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 
+use crate::net;
 use crate::sys::{check, errno};
 
 /// How what is read from a descriptor comes.
@@ -55,6 +56,29 @@ impl Source {
             _ => Err(errno()),
         }
     }
+
+    /// Whether 0 bytes, which a read from a descriptor of this kind has given, were its end. A
+    /// message may be empty, and others come behind it: that is the end only where nothing can come
+    /// any more, and nothing is left.
+    #[must_use]
+    pub fn is_end(self, fd: RawFd) -> bool {
+        self != Self::Messages || (net::is_shut_down(fd) && !has_bytes(fd))
+    }
+}
+
+/// The same for any descriptor. To be asked behind a read that gave 0 bytes only: it takes some
+/// system calls. What can't be told is an end.
+#[must_use]
+pub fn is_end(fd: RawFd) -> bool {
+    Source::of(fd).map_or(true, |source| source.is_end(fd))
+}
+
+/// Whether bytes of a socket are there to be read.
+fn has_bytes(fd: RawFd) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: a number is written to `count`.
+    let result = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) };
+    result == 0 && count > 0
 }
 
 #[cfg(test)]
@@ -82,6 +106,50 @@ mod tests {
         assert_eq!(Source::of(open("/proc/self/exe").as_raw_fd()), Ok(Source::File));
         assert_eq!(Source::of(open("/").as_raw_fd()), Ok(Source::File));
         assert_eq!(Source::of(open("/dev/zero").as_raw_fd()), Ok(Source::Device));
+    }
+
+    /// What a read gives, and whether that is the end where it is nothing.
+    fn read(fd: RawFd) -> (usize, bool) {
+        let mut bytes = [0; 8];
+        let count = net::recv_now(fd, &mut bytes).expect("something is there, or the end");
+        (count, count == 0 && is_end(fd))
+    }
+
+    #[test]
+    fn an_empty_datagram_is_no_end() {
+        let [near, far] = net::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0).expect("pair");
+        for bytes in [&b""[..], b"x", b""] {
+            net::send_now(far, bytes).expect("sent");
+        }
+        assert_eq!([read(near), read(near), read(near)], [(0, false), (1, false), (0, false)]);
+        net::shutdown(near, libc::SHUT_RD).expect("shut down");
+        assert!(is_end(near));
+        for fd in [near, far] {
+            crate::sys::close(fd).expect("close");
+        }
+    }
+
+    #[test]
+    fn packets_end_with_their_sender_and_behind_the_last_one() {
+        let [near, far] = net::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0).expect("pair");
+        for bytes in [&b""[..], b"", b"x"] {
+            net::send_now(far, bytes).expect("sent");
+        }
+        crate::sys::close(far).expect("close");
+        assert_eq!([read(near), read(near), read(near)], [(0, false), (0, false), (1, false)]);
+        assert_eq!(read(near), (0, true));
+        crate::sys::close(near).expect("close");
+    }
+
+    #[test]
+    fn nothing_from_anything_else_is_the_end() {
+        let [reader, writer] = net::pipe(0).expect("pipe");
+        assert!(is_end(reader) && is_end(-1));
+        let [near, far] = net::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0).expect("pair");
+        assert!(is_end(near));
+        for fd in [reader, writer, near, far] {
+            crate::sys::close(fd).expect("close");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use polyphony_core::proto::resp::{Decoder, Event, Limits, RespError, Step};
+use polyphony_core::proto::resp::{Aggregate, Decoder, Event, Limits, RespError, Step};
 
 // Small ones, so that they are met.
 const LIMITS: Limits = Limits { nesting: 4, string: 64, line: 32 };
@@ -23,6 +23,7 @@ fn read(stream: &[u8], size: usize) -> (Vec<String>, Option<RespError>) {
     let mut seen = Vec::new();
     let mut text = None;
     let mut open = 0;
+    let mut attribute = false;
     let (mut start, mut end) = (0, 0);
     loop {
         let (event, consumed) = match decoder.next(&stream[start..end]) {
@@ -40,6 +41,9 @@ fn read(stream: &[u8], size: usize) -> (Vec<String>, Option<RespError>) {
         assert!(consumed <= end - start);
         assert!(consumed > 0 || event == Event::Close);
         start += consumed;
+        if open == 0 {
+            attribute = matches!(event, Event::Open { kind: Aggregate::Attribute, .. });
+        }
         match event {
             Event::TextStart { kind, len } => {
                 assert!(len <= LIMITS.string);
@@ -58,6 +62,6 @@ fn read(stream: &[u8], size: usize) -> (Vec<String>, Option<RespError>) {
         }
         // Chunks are no level.
         assert!(open <= LIMITS.nesting + 1);
-        assert_eq!(decoder.is_between_replies(), open == 0 && text.is_none());
+        assert_eq!(decoder.is_between_replies(), open == 0 && text.is_none() && !attribute);
     }
 }

@@ -5,7 +5,7 @@ module Polyphony
   module Ending
     # A connection that its client has cut is the end of that connection, not of the program:
     # such an error stops at the main fiber, which is told on stderr.
-    DISCONNECTS = [Errno::ECONNRESET, Errno::EPIPE, Errno::ECONNABORTED].freeze
+    DISCONNECTS = Faults::DISCONNECTS
 
     # What a wait ends with when its IO is closed.
     CLOSED = "stream closed in another thread"
@@ -50,7 +50,7 @@ module Polyphony
       # @raise [Exception] the last one that came up meanwhile
       def of_root(fiber)
         failure = of_children(fiber)
-        raise failure if failure && !disconnect?(failure)
+        raise failure if failure && !Faults.disconnect?(failure)
       end
 
       # Tells the monitors of a fiber what it has ended with.
@@ -59,24 +59,21 @@ module Polyphony
         monitors.each { |monitor| monitor.monitor_mailbox << [fiber, result] }
       end
 
-      # Whether what has ended a fiber is no matter of its parent's, a thread's root.
-      def settled?(fiber, error)
-        return false unless disconnect?(error)
+      # Whether what has ended a fiber is no matter of its parent's: that is a thread's root, or it
+      # accepts connections, which any fault of a peer may end then.
+      def settled?(fiber, error, accepts)
+        return false unless accepts ? Faults.peer?(error) : Faults.disconnect?(error)
 
-        report(fiber, error) if Thread.current.report_on_exception
+        Faults.report(error, fiber)
         true
       end
 
       private
 
-      def disconnect?(error) = DISCONNECTS.any? { |error_class| error.is_a?(error_class) }
-
       # A failure that isn't just that an IO was closed.
       def own(failure)
         failure unless failure.is_a?(IOError) && failure.message == CLOSED
       end
-
-      def report(fiber, error) = warn("#{fiber.inspect}: connection lost: #{error.message}")
 
       def end_all(fiber)
         graceful = fiber.graceful_shutdown?

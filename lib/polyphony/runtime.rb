@@ -26,7 +26,7 @@ module Polyphony
     def start
       @root_fiber = Fiber.current
       enter_thread
-      [RootFiber, Trap].each(&:install) unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
+      [RootFiber, Accepting, Trap].each(&:install) unless ENV["POLYPHONY_ROOT_FIBER"] == "0"
     end
 
     # The running thread's fibers end with it from now on. Called natively by the first `spin` of a

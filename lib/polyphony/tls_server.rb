@@ -10,17 +10,19 @@ module Polyphony
     # Handshakes go on at the same time, so that a client which doesn't finish its own keeps nobody
     # waiting. While the block runs, nothing new is accepted. Where the loop is left, connections
     # that it has accepted go to the next {#accept_loop} or {#accept}.
-    # @param ignore_errors [Boolean] whether a client that fails is left out silently
+    # @param ignore_errors [Boolean] whether a client that fails in its handshake is left out silently
+    # @param on_error [#call, nil] for what goes wrong behind that: see {AcceptLoop#accept_loop}
     # @yieldparam socket [OpenSSL::SSL::SSLSocket]
     # @return [nil]
     # @raise [OpenSSL::SSL::SSLError, SystemCallError, IOError] unless errors are ignored
     # @raise [IOError] when the server was closed before
     # @raise [IO::TimeoutError] when none came in the time of the listening socket's `timeout`
-    def accept_loop(ignore_errors: true, &)
+    def accept_loop(ignore_errors: true, on_error: nil)
       raise ArgumentError, "no block given" unless block_given?
       raise IOError, "closed stream" if closed?
 
-      TLSAcceptor.new(self, tls_connections, ignore_errors:) { |plain| tls_socket(plain) }.each(&)
+      acceptor = TLSAcceptor.new(self, tls_connections, ignore_errors:) { |plain| tls_socket(plain) }
+      acceptor.each { |socket| Serving.run(socket, on_error) { yield socket } }
     end
 
     # See `OpenSSL::SSL::SSLServer#accept`. What an {#accept_loop} has left comes first.

@@ -56,7 +56,8 @@
 # @!method self.gunzip(src, dest, info = nil, buffer_size: 98_304, max_output: nil)
 #   Decompresses gzip members, one after the other.
 #   @param info [Hash, nil] gets `:orig_name`, `:mtime` and `:comment` of the first one: nil where
-#     it has no such text. The time is a Time; 0 (1970) where there is none, as `Zlib::GzipReader` has it
+#     it has no such text. The time is a Time; 0 (1970) where there is none, as `Zlib::GzipReader` has it.
+#     Texts of more than 1 MiB are an error then; without `info` they are skipped, however long
 #   @param max_output [Integer, nil] more bytes than this are an error. Without it, a small input
 #     that comes from somebody else can fill a disk: set it for such
 #   @yieldparam written [Integer] bytes written so far

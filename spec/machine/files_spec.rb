@@ -146,6 +146,29 @@ RSpec.describe UM, "files and pipes" do
       expect(buffer).to eq("\0\0\0ab")
     end
 
+    # What is freed before is what the gap would show.
+    it "fills a gap with zeroes also where others copied the String while it waited", :gc do
+      20.times do
+        Array.new(20) { "SECRET!!" * 630 }.each(&:clear)
+        reader, writer = pipe
+        buffer.replace("x" * 1000)
+        fiber = parked { machine.read(reader, buffer, 100, 4000) }
+        copy = buffer.dup
+        machine.write(writer, "data")
+        machine.join(fiber)
+        expect([buffer == "#{"x" * 1000}#{"\0" * 3000}data", copy]).to eq([true, "x" * 1000])
+      end
+    end
+
+    it "shows no gap where nothing came into a String that others copied" do
+      reader, writer = pipe
+      buffer.replace("x" * 1000)
+      fiber = parked { machine.read(reader, buffer, 100, 4000) }
+      buffer.dup
+      close(writer)
+      expect([machine.join(fiber), buffer << "!"]).to eq([0, "#{"x" * 1000}!"])
+    end
+
     it "shows the appended data to a StringIO over the String" do
       io = StringIO.new(buffer << "foo")
       machine.read(piped("bar"), buffer, 100, -1)
@@ -226,6 +249,25 @@ RSpec.describe UM, "files and pipes" do
     it "grows a buffer that is too small" do
       machine.read(piped("hello"), memory, 128, -1)
       expect([memory.size, memory.get_string(3, 5)]).to eq([131, "hello"])
+    end
+
+    # What is freed before is what would be in there.
+    def grown_by
+      Array.new(20) { "SECRET!!" * 125 }.each(&:clear)
+      IO::Buffer.new(3).tap { |grown| error_of { yield grown } }.get_string.delete("\0")
+    end
+
+    it "grows it by zeroes, whatever is read into them", :gc do
+      reader, writer = pipe
+      20.times do
+        machine.write(writer, "hello")
+        expect(grown_by { |grown| machine.read(reader, grown, 800, 200) }).to eq("hello")
+        late = grown_by { |grown| machine.timeout(0, nil) { machine.read(reader, grown, 800, 200) } }
+        expect(late).to eq("")
+        expect(grown_by { |grown| machine.read(-1, grown, 800, 200) }).to eq("")
+      end
+      close(writer)
+      expect(grown_by { |grown| machine.read(reader, grown, 800, 200) }).to eq("")
     end
 
     it "makes memory for a buffer that has none" do

@@ -71,7 +71,7 @@ RSpec.describe UM, "vectored writing" do
         expect(machine.join(fiber)).to eq(expected.size)
       end
 
-      it "makes no op of nothing" do
+      it "makes no op of nothing on a stream" do
         into
         before = total_ops
         expect([put(into), put(into, ""), put(into, "", +"", IO::Buffer.new(0))]).to eq([0, 0, 0])
@@ -206,6 +206,20 @@ RSpec.describe UM, "vectored writing" do
     one, other = socketpair(Socket::SOCK_DGRAM)
     machine.sendv(one, "foo", *memories(1000), "bar")
     expect(machine.recv(other, buffer, 5000, 0)).to eq(1006)
+  end
+
+  it "sendv sends a datagram of no bytes, as send does, where its buffers are empty" do
+    one, other = socketpair(Socket::SOCK_DGRAM)
+    expect([machine.sendv(one, "", IO::Buffer.new(0)), machine.send(one, "", nil, 0)]).to eq([0, 0])
+    machine.sendv(one, "", "behind")
+    received = Array.new(3) { machine.recv(other, buffer, 10, 0) }
+    expect([received, buffer]).to eq([[0, 0, 6], "behind"])
+  end
+
+  it "sendv sends nothing where it is given nothing" do
+    one, other = socketpair(Socket::SOCK_DGRAM)
+    expect(machine.sendv(one)).to eq(0)
+    expect(machine.timeout(0.01, :nothing) { machine.recv(other, buffer, 10, 0) }).to eq(:nothing)
   end
 
   it "sendv refuses what is no socket" do

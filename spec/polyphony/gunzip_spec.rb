@@ -47,6 +47,24 @@ RSpec.describe "IO.gunzip" do
       expect(info[:orig_name]).to eq("first")
     end
 
+    # A member whose header has a comment of so many bytes.
+    def with_comment(size, data)
+      [0x1f, 0x8b, 8, 16, 0, 0, 3].pack("CCCCVCC") + ("c" * size) + "\0".b + Zlib.gzip(data).byteslice(10..)
+    end
+
+    it "skips texts that nobody asks for, however long they are" do
+      stream = with_comment(2_000_000, "one") + with_comment(2_000_000, "two")
+      expect(result_of(:gunzip, stream)).to eq("onetwo")
+      expect(result_of(:gunzip, source(:pipe, stream))).to eq("onetwo")
+      expect(told(Zlib.gzip("") + stream)).to include(comment: nil)
+    end
+
+    it "tells texts of up to 1 MiB, and refuses to keep longer ones" do
+      expect(told(with_comment(1 << 20, "data"))[:comment] == "c" * (1 << 20)).to be(true)
+      expect { told(with_comment((1 << 20) + 1, "data")) }
+        .to raise_error(Zlib::GzipFile::Error, /longer than 1048576 bytes/)
+    end
+
     it "leaves other keys of the Hash alone, and knows a frozen one" do
       info = { other: 1 }
       IO.gunzip(Zlib.gzip("data"), String.new, info)

@@ -296,6 +296,16 @@ RSpec.describe "IO#read_loop", :polyphony do
     end
   end
 
+  it "goes on behind an empty datagram, wherever it runs" do
+    chunks = lambda do
+      near, far = UNIXSocket.pair(:SEQPACKET)
+      ["one", "", "two"].each { |text| far.send(text, 0) }
+      far.close
+      collect(near)
+    end
+    expect([chunks.call, spin(&chunks).await, Thread.new(&chunks).value]).to eq([["one", "", "two"]] * 3)
+  end
+
   it "serves many connections at once" do
     pairs = Array.new(50) { UNIXSocket.pair }
     readers = pairs.map { |near, _| spin { collect(near, 1000).join } }

@@ -87,6 +87,30 @@ module SpecSupport
 
     DESTINATIONS = %i[string file descriptor pipe socket polyphony_pipe stringio array callable].freeze
 
+    # Modes and options of files that convert what is written to them.
+    TEXT_MODES = [["w", { crlf_newline: true }], ["w:UTF-16LE", {}], ["w:ISO-8859-1", {}]].freeze
+
+    # What the block writes to a file of such a mode as bytes, between two lines of text.
+    def between_lines(mode, options)
+      path = temporary_file.path
+      File.open(path, mode, **options) do |file|
+        file.puts("é")
+        yield file
+        file.puts("é")
+      end
+      line = line_as_text(mode, options)
+      written = File.binread(path)
+      raise "the lines are not as they were" unless written.start_with?(line) && written.end_with?(line)
+
+      written.byteslice(line.bytesize..-line.bytesize - 1)
+    end
+
+    def line_as_text(mode, options)
+      path = temporary_file.path
+      File.open(path, mode, **options) { |file| file.puts("é") }
+      File.binread(path)
+    end
+
     def collected
       array = []
       [yield(array), array.join.b]

@@ -50,6 +50,13 @@ RSpec.shared_examples "a compressor" do |method, expand, window|
     expect(expand(File.binread(target.path).delete_prefix("head"))).to eq("rest")
   end
 
+  it "goes on behind an empty datagram, to the end of what can come" do
+    near, far = UNIXSocket.pair(:SEQPACKET)
+    ["one", "", "two", ""].each { |text| far.send(text, 0) }
+    far.close
+    expect(expand(result_of(method, near))).to eq("onetwo")
+  end
+
   it "begins at a file's position and ends at its end" do
     file = temporary_file("0123456789")
     file.seek(4)
@@ -332,6 +339,43 @@ RSpec.shared_examples "a compressor elsewhere" do |method, expand, window|
           compressed = elsewhere { with_destination(kind) { |to| IO.public_send(method, sample, to) }.last }
           expect(expand.call(compressed) == sample).to be(true), kind.to_s
         end
+      end
+
+      SpecSupport::Compression::TEXT_MODES.each do |mode, options|
+        it "writes bytes as they are to a file of #{mode} #{options}, whose mode stays" do
+          data = ("line\n".b * 100) + random_bytes(5000)
+          written = elsewhere { between_lines(mode, options) { |file| IO.public_send(method, data, file) } }
+          expect(expand.call(written) == data).to be(true)
+        end
+      end
+
+      it "writes bytes as they are to a pipe that takes them slowly, and reads them so" do
+        data = ("line\r\n".b * 100) + random_bytes(300_000)
+        from, to = IO.pipe
+        from.binmode
+        to.set_encoding("UTF-16LE", crlf_newline: true)
+        reading = Thread.new { from.read }
+        text = File.open(temporary_file(data).path, "r:UTF-16LE:UTF-8")
+        elsewhere { IO.public_send(method, text, to) }
+        to.close
+        expect(expand.call(reading.value) == data).to be(true)
+        text.close
+      end
+
+      it "raises IO::TimeoutError when a pipe takes nothing for too long" do
+        reader, writer = IO.pipe
+        writer.timeout = 0.01
+        expect { elsewhere { IO.public_send(method, random_bytes(300_000), writer) } }
+          .to raise_error(IO::TimeoutError) { |error|
+            expect(error.bytes_moved).to eq(reader.read_nonblock(300_000).bytesize)
+          }
+      end
+
+      it "goes on behind an empty datagram" do
+        near, far = UNIXSocket.pair(:SEQPACKET)
+        ["one", "", "two", ""].each { |text| far.send(text, 0) }
+        far.close
+        expect(expand.call(elsewhere { result_of(method, near) })).to eq("onetwo")
       end
 
       it "flushes when a pipe is silent" do

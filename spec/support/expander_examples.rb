@@ -190,6 +190,15 @@ RSpec.shared_examples "an expander elsewhere" do |method, compress|
       expect { run.call { result_of(method, "no stream") } }.to raise_error(Zlib::Error)
     end
 
+    it "writes bytes as they are to files of any mode, which stays, #{name}" do
+      data = ("line\n".b * 100) + random_bytes(5000)
+      SpecSupport::Compression::TEXT_MODES.each do |mode, options|
+        expand = ->(file) { IO.public_send(method, compress.call(data), file) }
+        written = run.call { between_lines(mode, options, &expand) }
+        expect(written == data).to be(true), mode
+      end
+    end
+
     it "decompresses from pipe to pipe #{name}" do
       from, to = IO.pipe(binmode: true)
       reader, writer = IO.pipe(binmode: true)

@@ -43,7 +43,7 @@ RSpec.describe UM::IO, "resp_read" do
       ">2\r\n+message\r\n+text\r\n" => %w[message text],
       "%0\r\n" => {},
       "%2\r\n+a\r\n:1\r\n*1\r\n:2\r\n%1\r\n_\r\n#t\r\n" => { "a" => 1, [2] => { nil => true } },
-      "|1\r\n+ttl\r\n:3600\r\n" => { "ttl" => 3600 },
+      "|1\r\n+ttl\r\n:3600\r\n+value\r\n" => "value",
       "*2\r\n|1\r\n+ttl\r\n:1\r\n:5\r\n:6\r\n" => [5, 6],
       "%1\r\n|1\r\n+a\r\n+b\r\n+k\r\n|0\r\n+v\r\n" => { "k" => "v" },
       "*?\r\n:1\r\n*?\r\n.\r\n.\r\n" => [1, []],
@@ -94,8 +94,8 @@ RSpec.describe UM::IO, "resp_read" do
       expect(reply("%2\r\n+a\r\n:1\r\n+a\r\n:2\r\n")).to eq("a" => 2)
     end
 
-    it "gives an attribute as a reply before the one that it belongs to" do
-      expect(replies("|1\r\n+a\r\n+b\r\n:1\r\n")).to eq([{ "a" => "b" }, 1])
+    it "gives no attribute as a reply" do
+      expect(replies("|1\r\n+a\r\n+b\r\n:1\r\n|0\r\n*2\r\n|1\r\n+c\r\n+d\r\n:2\r\n:3\r\n")).to eq([1, [2, 3]])
     end
 
     it "reads RESP over TLS records, sockets and files alike" do
@@ -106,6 +106,72 @@ RSpec.describe UM::IO, "resp_read" do
       socket.clear
       text = machine.open(file("*1\r\n:7\r\n"), UM::O_RDONLY)
       expect(machine.io(keep(text)).resp_read).to eq([7])
+    end
+  end
+
+  describe "with attributes" do
+    # The reply, and what the block has got.
+    def told(text)
+      feed(text)
+      seen = []
+      reply = soon { io.resp_read { |attribute, value| seen << [attribute, value] } }
+      [reply, seen]
+    end
+
+    it "yields each with the value behind it" do
+      expect(told("|1\r\n+ttl\r\n:3600\r\n+value\r\n")).to eq(["value", [[{ "ttl" => 3600 }, "value"]]])
+      nested = "*3\r\n:1\r\n|1\r\n+ttl\r\n:9\r\n:2\r\n%1\r\n|0\r\n+k\r\n|1\r\n+a\r\n+b\r\n*1\r\n:3\r\n"
+      seen = [[{ "ttl" => 9 }, 2], [{}, "k"], [{ "a" => "b" }, [3]]]
+      expect(told(nested)).to eq([[1, 2, { "k" => [3] }], seen])
+    end
+
+    it "yields several about one value, and one about another, in the order of the stream" do
+      text = "|1\r\n+a\r\n|1\r\n+b\r\n:1\r\n:2\r\n|1\r\n+c\r\n:3\r\n%1\r\n+k\r\n+v\r\n"
+      hash = { "k" => "v" }
+      expect(told(text)).to eq([hash, [[{ "b" => 1 }, 2], [{ "a" => 2 }, hash], [{ "c" => 3 }, hash]]])
+    end
+
+    it "yields them for every kind of value" do
+      { "_\r\n" => nil, "#t\r\n" => true, ",1.5\r\n" => 1.5, "(12\r\n" => 12, "=5\r\ntxt:x\r\n" => "x",
+        "*0\r\n" => [], "%0\r\n" => {}, "$?\r\n;1\r\na\r\n;0\r\n" => "a",
+        "$200000\r\n#{"x" * 200_000}\r\n" => "x" * 200_000 }.each do |text, value|
+        expect(told("|1\r\n+a\r\n:1\r\n#{text}") == [value, [[{ "a" => 1 }, value]]]).to be(true), text[0, 30]
+      end
+      error, seen = told("|0\r\n-ERR no\r\n")
+      expect(seen).to eq([[{}, error]])
+    end
+
+    it "has nothing for one at the end of a streamed array" do
+      expect(told("*?\r\n:1\r\n|0\r\n.\r\n+next\r\n")).to eq([[1], [[{}, nil]]])
+      expect(told("")).to eq(["next", []])
+    end
+
+    it "yields nothing where there are none, and nothing of the reply before" do
+      feed("|1\r\n+a\r\n:1\r\n:2\r\n")
+      expect([soon { io.resp_read }, told(":3\r\n")]).to eq([2, [3, []]])
+      expect([told("|0\r\n:4\r\n"), told(":5\r\n")]).to eq([[4, [[{}, 4]]], [5, []]])
+    end
+
+    it "keeps them when it is interrupted within the reply" do
+      feed("|1\r\n+a\r\n:1\r\n")
+      expect(machine.timeout(0.01, :late) { io.resp_read { raise "too early" } }).to eq(:late)
+      expect { io.read(1) }.to raise_error(UM::Error, /in the middle of a RESP reply/)
+      expect(told("*1\r\n|0\r\n:2\r\n")).to eq([[2], [[{ "a" => 1 }, [2]], [{}, 2]]])
+    end
+
+    it "hands on what the block raises, and what it breaks with; the next reply comes next" do
+      feed("|0\r\n:1\r\n|0\r\n:2\r\n:3\r\n")
+      expect { soon { io.resp_read { raise "no" } } }.to raise_error("no")
+      expect([io.resp_read { |_, value| break value + 10 }, io.resp_read]).to eq([12, 3])
+    end
+
+    it "keeps them apart where the block lets another fiber read", :gc do
+      feed("|0\r\n:1\r\n|1\r\n+a\r\n:0\r\n:2\r\n")
+      seen = []
+      fibers = Array.new(2) do
+        machine.spin { io.resp_read { |*both| machine.snooze.then { seen << both } } }
+      end
+      expect([machine.join(fibers), seen]).to eq([[1, 2], [[{}, 1], [{ "a" => 0 }, 2]]])
     end
   end
 
@@ -169,7 +235,8 @@ RSpec.describe UM::IO, "resp_read" do
     end
 
     ["+OK", "+OK\r", "$", "$3\r\n", "$3\r\nfo", "$3\r\nfoo\r", "*1\r\n", "*2\r\n:1\r\n", "%1\r\n+a\r\n",
-     "|0\r\n*1\r\n", "$?\r\n;1\r\na\r\n", "$200000\r\n#{"x" * 150_000}"].each do |text|
+     "|0\r\n", "|1\r\n+a\r\n:1\r\n", "|0\r\n*1\r\n", "$?\r\n;1\r\na\r\n",
+     "$200000\r\n#{"x" * 150_000}"].each do |text|
       it "raises EOFError behind #{text[0, 30].inspect}, again and again" do
         expect { replies(text) }.to raise_error(EOFError, "the stream has ended within a RESP reply")
         expect { io.resp_read }.to raise_error(EOFError)

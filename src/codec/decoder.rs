@@ -16,8 +16,8 @@ const PRESET_DICTIONARY: u8 = 0x20;
 
 /// A stream that is being decompressed.
 ///
-/// It owns about 50 KB, whatever comes, and the texts of the first header, which are at most
-/// [`MAX_TEXT`](super::MAX_TEXT) bytes each. What it has put out is good up to a fault: a step
+/// It owns about 50 KB, whatever comes, and the texts of the first header where they are wanted,
+/// which may have [`MAX_KEPT_TEXT`](super::MAX_KEPT_TEXT) bytes each then. What it has put out is good up to a fault: a step
 /// that meets one says what it has done, and the next one returns the error.
 #[derive(Debug)]
 pub struct Decoder {
@@ -25,8 +25,9 @@ pub struct Decoder {
     state: State,
     inflate: Decompress,
     checksum: Checksum,
-    /// Of the first member.
+    /// Of the first member, where it is wanted.
     header: Option<Header>,
+    wants_header: bool,
     max_output: Option<u64>,
     written: u64,
     verified: u64,
@@ -52,7 +53,7 @@ impl Decoder {
     #[must_use]
     pub fn new(format: Format, max_output: Option<u64>) -> Self {
         let state = match format {
-            Format::Gzip => State::GzipHeader(HeaderReader::new()),
+            Format::Gzip => State::GzipHeader(HeaderReader::new(false)),
             Format::Zlib => State::ZlibHeader { first: None },
         };
         Self {
@@ -61,10 +62,21 @@ impl Decoder {
             inflate: Decompress::new(false),
             checksum: Checksum::new(format),
             header: None,
+            wants_header: false,
             max_output,
             written: 0,
             verified: 0,
         }
+    }
+
+    /// Keeps the header of the first gzip member. Else its texts are skipped, however long.
+    #[must_use]
+    pub fn keeping_header(mut self) -> Self {
+        if let State::GzipHeader(reader) = &mut self.state {
+            *reader = HeaderReader::new(true);
+        }
+        self.wants_header = true;
+        self
     }
 
     /// Decompresses as much as there is input and room for.
@@ -119,7 +131,7 @@ impl Decoder {
         Err(self.error(Fault::Truncated(part)))
     }
 
-    /// The header of the first gzip member, once it has come.
+    /// The header of the first gzip member, once it has come, and where it is kept.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.header.as_ref()
@@ -180,7 +192,9 @@ impl Decoder {
 
     fn end_header(&mut self) {
         if let State::GzipHeader(reader) = mem::replace(&mut self.state, State::Body) {
-            self.header.get_or_insert_with(|| reader.into_header());
+            if self.wants_header {
+                self.header.get_or_insert_with(|| reader.into_header());
+            }
         }
     }
 
@@ -235,7 +249,7 @@ impl Decoder {
             (Format::Gzip, first) if first == MAGIC[0] => {
                 self.inflate.reset(false);
                 self.checksum = Checksum::new(self.format);
-                self.state = State::GzipHeader(HeaderReader::new());
+                self.state = State::GzipHeader(HeaderReader::new(false));
             }
             _ => return Err(Fault::TrailingGarbage),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::header::MAX_TEXT;
+use super::header::MAX_KEPT_TEXT;
 
 /// A part of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Fault {
     Method(u8),
     /// Bits of a gzip header that have no meaning yet: what follows can't be understood.
     ReservedFlags(u8),
-    /// A name or a comment of more than [`MAX_TEXT`] bytes.
+    /// A name or a comment of more than [`MAX_KEPT_TEXT`] bytes, and it was to be kept.
     LongHeader,
     /// The header's own checksum is wrong.
     HeaderChecksum,
@@ -55,7 +55,9 @@ impl fmt::Display for Fault {
             Self::NotZlib => f.write_str("not in zlib format"),
             Self::Method(method) => write!(f, "unknown compression method {method}"),
             Self::ReservedFlags(flags) => write!(f, "unknown flags {flags:#04x} in the header"),
-            Self::LongHeader => write!(f, "a text in the header is longer than {MAX_TEXT} bytes"),
+            Self::LongHeader => {
+                write!(f, "a text in the header is longer than {MAX_KEPT_TEXT} bytes")
+            }
             Self::HeaderChecksum => f.write_str("wrong checksum of the header"),
             Self::Dictionary => f.write_str("a preset dictionary is needed"),
             Self::Data => f.write_str("invalid compressed data"),

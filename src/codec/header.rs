@@ -4,8 +4,10 @@ use flate2::Crc;
 
 use super::{Fault, Level};
 
-/// Most bytes of a name or of a comment that is read. File names have 255, paths 4096.
+/// Most bytes of a name or of a comment to write. File names have 255, paths 4096.
 pub const MAX_TEXT: usize = 64 * 1024;
+/// Most bytes of one that is kept where somebody wants to know it. The format sets no limit.
+pub const MAX_KEPT_TEXT: usize = 1024 * 1024;
 
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const METHOD_DEFLATE: u8 = 8;
@@ -69,20 +71,22 @@ enum Stage {
     Complete,
 }
 
-/// A header as it comes in, in pieces of any size. Keeps the two texts, and nothing else of
-/// what it has seen.
+/// A header as it comes in, in pieces of any size. Keeps the two texts where somebody wants them,
+/// and nothing else of what it has seen.
 #[derive(Debug)]
 pub(super) struct HeaderReader {
     stage: Stage,
+    keeps_texts: bool,
     flags: u8,
     crc: Crc,
     header: Header,
 }
 
 impl HeaderReader {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(keeps_texts: bool) -> Self {
         Self {
             stage: Stage::Fixed { bytes: [0; FIXED], have: 0 },
+            keeps_texts,
             flags: 0,
             crc: Crc::new(),
             header: Header::default(),
@@ -142,14 +146,14 @@ impl HeaderReader {
             }
             Stage::Name => {
                 let ended;
-                (count, ended) = take_text(&mut self.header.name, input)?;
+                (count, ended) = take_text(&mut self.header.name, self.keeps_texts, input)?;
                 if ended {
                     self.stage = self.part_from(COMMENT);
                 }
             }
             Stage::Comment => {
                 let ended;
-                (count, ended) = take_text(&mut self.header.comment, input)?;
+                (count, ended) = take_text(&mut self.header.comment, self.keeps_texts, input)?;
                 if ended {
                     self.stage = self.part_from(CHECKSUM);
                 }
@@ -194,13 +198,16 @@ fn check_fixed(bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// Appends a text up to its zero byte: how many bytes were taken, and whether it has ended.
-fn take_text(text: &mut Option<Vec<u8>>, input: &[u8]) -> Result<(usize, bool), Fault> {
-    let text = text.get_or_insert_with(Vec::new);
+/// Appends a text up to its zero byte, or skips it: how many bytes were taken, and whether it has
+/// ended.
+fn take_text(text: &mut Option<Vec<u8>>, keep: bool, input: &[u8]) -> Result<(usize, bool), Fault> {
     let (len, ended) = memchr::memchr(0, input).map_or((input.len(), false), |end| (end, true));
-    if text.len() + len > MAX_TEXT {
-        return Err(Fault::LongHeader);
+    if keep {
+        let text = text.get_or_insert_with(Vec::new);
+        if text.len() + len > MAX_KEPT_TEXT {
+            return Err(Fault::LongHeader);
+        }
+        text.extend_from_slice(&input[..len]);
     }
-    text.extend_from_slice(&input[..len]);
     Ok((len + usize::from(ended), ended))
 }

@@ -18,7 +18,7 @@ mod tests;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Flush};
 pub use error::{CodecError, Fault, Part};
-pub use header::{Header, MAX_TEXT};
+pub use header::{Header, MAX_KEPT_TEXT, MAX_TEXT};
 pub use parallel::{BLOCK, CompressedBlock, Job, Parallel};
 pub use pump::{Codec, Piece, Pump, Work, Worked};
 

@@ -7,7 +7,7 @@ const ALL_FIELDS: &[u8] = include_bytes!("data/all_fields.gz");
 const ALL_FIELDS_HEADER: usize = 40;
 
 fn header_of(stream: &[u8], sizes: &[usize]) -> Header {
-    let decoder = Decoder::new(Format::Gzip, None);
+    let decoder = Decoder::new(Format::Gzip, None).keeping_header();
     let (decoder, result) = decode_in_pieces(decoder, stream, sizes, &[100]);
     result.expect("a good stream");
     decoder.header().expect("it has come").clone()
@@ -95,12 +95,30 @@ fn an_empty_extra_field_and_the_largest() {
 }
 
 #[test]
-fn texts_have_a_limit() {
-    let header = Header { name: Some(vec![b'n'; MAX_TEXT]), ..Header::default() };
+fn texts_that_are_kept_have_a_limit() {
+    let header = Header { name: Some(vec![b'n'; MAX_KEPT_TEXT]), ..Header::default() };
     assert_eq!(header_of(&gzip(&header), &[1000]), header);
-    let header = Header { comment: Some(vec![b'n'; MAX_TEXT + 1]), ..Header::default() };
-    let error = decode(Format::Gzip, &gzip(&header)).expect_err("too long");
-    assert_eq!(error.fault, Fault::LongHeader);
+    let header = Header { comment: Some(vec![b'n'; MAX_KEPT_TEXT + 1]), ..Header::default() };
+    let decoder = Decoder::new(Format::Gzip, None).keeping_header();
+    let (_, result) = decode_in_pieces(decoder, &gzip(&header), &[1000], &[100]);
+    assert_eq!(result.expect_err("too long").fault, Fault::LongHeader);
+}
+
+#[test]
+fn texts_that_nobody_wants_are_skipped_however_long() {
+    let text = Some(vec![b'n'; MAX_KEPT_TEXT + 1]);
+    let header = Header { name: text.clone(), comment: text, ..Header::default() };
+    let decoder = Decoder::new(Format::Gzip, None);
+    let (decoder, result) = decode_in_pieces(decoder, &gzip(&header), &[1000], &[100]);
+    assert_eq!(result, Ok(b"data".to_vec()));
+    assert_eq!(decoder.header(), None);
+}
+
+#[test]
+fn texts_of_a_later_member_are_never_kept() {
+    let long = Header { comment: Some(vec![b'n'; MAX_KEPT_TEXT + 1]), ..Header::default() };
+    let stream = [gzip(&Header::default()), gzip(&long)].concat();
+    assert_eq!(header_of(&stream, &[1000]), Header::default());
 }
 
 #[test]

@@ -154,7 +154,8 @@ fn the_header_is_there_at_the_end() {
     let mut encoder = Encoder::gzip(&header, Level::default());
     let stream = encode_in_pieces(&mut encoder, b"data", &[4], &[100], Flush::Finish);
     let mut source = &stream[..];
-    let mut pump = decoder_pump(100);
+    let decoder = Decoder::new(Format::Gzip, None).keeping_header();
+    let mut pump = Pump::serial(Codec::Decoder(Box::new(decoder)), 100);
     assert_eq!(pump.header(), None);
     while pump.outcome().is_none() {
         read(&mut pump, &mut source, 100);

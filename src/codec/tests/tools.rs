@@ -95,7 +95,7 @@ fn the_name_that_gzip_writes_and_reads() {
         output.stdout
     };
     let stream = run(&["-c", "-N"]);
-    let decoder = Decoder::new(Format::Gzip, None);
+    let decoder = Decoder::new(Format::Gzip, None).keeping_header();
     let (decoder, result) = decode_in_pieces(decoder, &stream, &[3], &[3]);
     assert_eq!(result, Ok(b"data".to_vec()));
     let header = decoder.header().expect("it has come");

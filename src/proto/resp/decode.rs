@@ -10,10 +10,11 @@ const FORMAT: usize = 4;
 /// Turns the bytes at the front of a stream into events.
 ///
 /// Aggregates may be inside each other; the decoder counts their elements and says when one is
-/// complete. A reply is complete when every [`Event::Open`] has had its [`Event::Close`].
+/// complete. A reply is complete when every [`Event::Open`] has had its [`Event::Close`], and
+/// [`Decoder::is_between_replies`] says so.
 ///
-/// An attribute at top level comes before the reply that it belongs to, as a reply of its own.
-/// Inside an aggregate it is no element, and the caller drops it.
+/// An attribute belongs to the value behind it. It is none itself: neither an element of what it is
+/// inside of, nor a reply.
 #[derive(Debug, Default)]
 pub struct Decoder {
     limits: Limits,
@@ -21,6 +22,8 @@ pub struct Decoder {
     open: Vec<Frame>,
     /// The caller has taken a string; its end comes next.
     in_text: bool,
+    /// An attribute has begun, and its reply has not.
+    in_attribute: bool,
     /// Bytes at the front that hold no end of a line: they aren't searched again.
     searched: usize,
     failure: Option<RespError>,
@@ -57,10 +60,10 @@ impl Decoder {
         self.limits = limits;
     }
 
-    /// Whether nothing is open: the stream may end here.
+    /// Whether nothing is open, and nothing due: the stream may end here.
     #[must_use]
     pub fn is_between_replies(&self) -> bool {
-        self.open.is_empty() && !self.in_text
+        self.open.is_empty() && !self.in_text && !self.in_attribute
     }
 
     /// What is at the front of the stream. After [`Step::NeedMore`] the same bytes are to be shown
@@ -139,7 +142,8 @@ impl Decoder {
             // Not 0: then it would have been closed.
             Some(Frame::Counted { left }) => *left -= 1,
             Some(Frame::Streamed { half, .. }) => *half = !*half,
-            Some(Frame::Chunks { .. }) | None => {}
+            Some(Frame::Chunks { .. }) => {}
+            None => self.in_attribute = false,
         }
         Step::Event { event, consumed }
     }
@@ -248,7 +252,10 @@ impl Decoder {
         }
         let open = Event::Open { kind, count };
         let step = match kind {
-            Aggregate::Attribute => Step::Event { event: open, consumed: line.end },
+            Aggregate::Attribute => {
+                self.in_attribute |= self.open.is_empty();
+                Step::Event { event: open, consumed: line.end }
+            }
             _ => self.element(open, line.end),
         };
         self.open.push(frame);

@@ -30,6 +30,8 @@ struct Reader {
     replies: Vec<Value>,
     /// A string that is being taken, and how much of it is missing.
     text: Option<(Text, Vec<u8>, usize)>,
+    /// An attribute has come before its reply.
+    attribute: bool,
 }
 
 impl Reader {
@@ -40,6 +42,7 @@ impl Reader {
             stack: Vec::new(),
             replies: Vec::new(),
             text: None,
+            attribute: false,
         }
     }
 
@@ -66,7 +69,7 @@ impl Reader {
             self.front = front[consumed..].to_vec();
             assert_eq!(
                 self.decoder.is_between_replies(),
-                self.stack.is_empty() && self.text.is_none()
+                self.stack.is_empty() && self.text.is_none() && !self.attribute
             );
         }
     }
@@ -79,7 +82,10 @@ impl Reader {
             Event::Double(value) => self.add(Value::Double(value.to_bits())),
             Event::BigNumber(text) => self.add(Value::BigNumber(text.to_owned())),
             Event::Text { kind, bytes } => self.add(Value::Text(kind, bytes.to_vec())),
-            Event::TextStart { kind, len } => self.text = Some((kind, Vec::new(), len)),
+            Event::TextStart { kind, len } => {
+                self.text = Some((kind, Vec::new(), len));
+                self.attribute &= !self.stack.is_empty();
+            }
             Event::TextEnd => {
                 let (kind, text, _) = self.text.take().expect("a string");
                 self.add(Value::Text(kind, text));
@@ -97,7 +103,10 @@ impl Reader {
     fn add(&mut self, value: Value) {
         match self.stack.last_mut() {
             Some((_, values)) => values.push(value),
-            None => self.replies.push(value),
+            None => {
+                self.attribute = matches!(value, Value::Aggregate(Aggregate::Attribute, _));
+                self.replies.push(value);
+            }
         }
     }
 }

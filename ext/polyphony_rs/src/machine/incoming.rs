@@ -66,7 +66,7 @@ impl Incoming {
                 // SAFETY: as above.
                 unsafe { machine.each_result(ReadMultishot { fd }, Loan::NONE, &mut each) }
             }
-            Source::File => self.single(machine, false),
+            Source::File => self.single(machine),
             Source::Pipe | Source::Stream | Source::Messages | Source::Device => {
                 self.poll_and_read(machine)
             }
@@ -88,20 +88,18 @@ impl Incoming {
             Ended::ByKernel if came == 0 => Ok(Ended::ByKernel),
             Ended::ByKernel => {
                 machine.descriptor_of(known)?;
-                // An empty datagram is no end, unless there will be no other.
-                let ended = came & i32::from(libc::POLLRDHUP) != 0;
-                self.single(machine, self.source == Source::Messages && !ended)
+                self.single(machine)
             }
             ended => Ok(ended),
         }
     }
 
     /// Reads one chunk.
-    fn single(self, machine: &Machine, may_be_empty: bool) -> Outcome<Ended> {
+    fn single(self, machine: &Machine) -> Outcome<Ended> {
         let fd = self.fd;
         let target = buffer::lend_target(value::string(&[]), CHUNK, 0)?;
         let mut each = |Completion { result, .. }| match result {
-            0 if !may_be_empty => Ok(ControlFlow::Break(())),
+            0 if self.source.is_end(fd) => Ok(ControlFlow::Break(())),
             // Somebody else was faster.
             result if result == -libc::EAGAIN => Ok(ControlFlow::Continue(())),
             result => {

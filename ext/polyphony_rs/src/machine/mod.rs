@@ -291,7 +291,8 @@ impl Machine {
             Ok(machine) => machine.survives_fork(),
             Err(_) => false,
         };
-        Some(spun.machine()).filter(runs)
+        // One that is known before it has a machine has none.
+        Some(spun.machine()).filter(|machine| *machine != NIL).filter(runs)
     }
 
     /// Appends an entry to the runqueue, from whichever thread.

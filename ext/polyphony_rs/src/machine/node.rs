@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 
 /// What has been asked of a fiber, or happened to it.
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
+#[repr(u16)]
 pub(crate) enum Mark {
     /// Its block has begun.
     Started = 1,
@@ -45,12 +45,18 @@ pub(crate) enum Mark {
     Graceful = 1 << 6,
     /// It watches the fibers that it starts.
     Supervises = 1 << 7,
+    /// It has accepted a connection, by core's `accept`.
+    Accepts = 1 << 8,
+    /// It waits for the end of its children, as it ends itself.
+    Gathers = 1 << 9,
+    /// It was a handler, and its failure is over with its connection.
+    Settled = 1 << 10,
 }
 
 /// A fiber's place in the tree. Links are records of fibers, or nil.
 pub(crate) struct Node {
     kind: Cell<Kind>,
-    marks: Cell<u8>,
+    marks: Cell<u16>,
     line: Cell<c_int>,
     /// The place that started it: a frame of the VM, and its line.
     frame: Cell<VALUE>,
@@ -64,6 +70,11 @@ pub(crate) struct Node {
     early: Cell<Option<VALUE>>,
     /// An Array of the fibers that are told of its end; nil where there is none.
     monitors: Cell<VALUE>,
+    /// A `Polyphony::Serving`: the connection that it serves in a loop's block now. Fibers that it
+    /// starts are handlers of that.
+    serves: Cell<VALUE>,
+    /// The same for one that is a handler: what it was started for.
+    errand: Cell<VALUE>,
     /// How many fibers wait for its end, and get its exception.
     awaited: Cell<u32>,
 }
@@ -83,6 +94,8 @@ impl Node {
             tag: Cell::new(NIL),
             early: Cell::new(None),
             monitors: Cell::new(NIL),
+            serves: Cell::new(NIL),
+            errand: Cell::new(NIL),
             awaited: Cell::new(0),
         }
     }
@@ -93,7 +106,9 @@ impl Node {
         typed::mark(self.frame.get());
         typed::mark(self.tag.get());
         typed::mark(self.early.get().unwrap_or(NIL));
-        typed::mark(self.monitors.get());
+        [&self.monitors, &self.serves, &self.errand]
+            .into_iter()
+            .for_each(|it| typed::mark(it.get()));
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -105,15 +120,15 @@ impl Node {
     }
 
     pub(crate) fn has(&self, mark: Mark) -> bool {
-        self.marks.get() & mark as u8 != 0
+        self.marks.get() & mark as u16 != 0
     }
 
     pub(crate) fn set(&self, mark: Mark) {
-        self.marks.set(self.marks.get() | mark as u8);
+        self.marks.set(self.marks.get() | mark as u16);
     }
 
     pub(crate) fn clear(&self, mark: Mark) {
-        self.marks.set(self.marks.get() & !(mark as u8));
+        self.marks.set(self.marks.get() & !(mark as u16));
     }
 
     pub(crate) fn tag(&self) -> VALUE {
@@ -130,6 +145,25 @@ impl Node {
 
     pub(crate) fn set_monitors(&self, monitors: VALUE) {
         self.monitors.set(monitors);
+    }
+
+    /// Sets the connection that it serves, nil for none: what it was before.
+    pub(crate) fn serve(&self, serving: VALUE) -> VALUE {
+        self.serves.replace(serving)
+    }
+
+    pub(crate) fn errand(&self) -> VALUE {
+        self.errand.get()
+    }
+
+    /// It is no handler any more.
+    pub(crate) fn take_errand(&self) -> VALUE {
+        self.errand.replace(NIL)
+    }
+
+    /// A child of a fiber that serves a connection is a handler of that.
+    pub(crate) fn take_errand_of(&self, parent: &Self) {
+        self.errand.set(parent.serves.get());
     }
 
     /// What it is to begin with instead of what it was started with.
@@ -153,6 +187,7 @@ impl Node {
         self.frame.set(old.frame.get());
         self.line.set(old.line.get());
         self.monitors.set(old.monitors.get());
+        self.errand.set(old.errand.get());
     }
 
     /// The frame that started it, nil for a root; and its line.
@@ -171,6 +206,11 @@ impl Node {
 
     pub(crate) fn is_awaited(&self) -> bool {
         self.awaited.get() > 0
+    }
+
+    /// Whether anybody does but its parent at its own end, who `gathers`.
+    pub(crate) fn is_awaited_beside(&self, gathers: bool) -> bool {
+        self.awaited.get() > u32::from(gathers)
     }
 
     pub(crate) fn has_children(&self) -> bool {

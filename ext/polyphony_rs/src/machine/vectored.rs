@@ -3,11 +3,13 @@
 use std::os::fd::RawFd;
 
 use polyphony_core::op::{Op, SendV, WriteV};
+use polyphony_core::source::Source;
 use rb_sys::VALUE;
 
 use super::files::{CURRENT_POSITION, fd_of, file_offset};
 use super::{Machine, OnInterrupt, Waited};
-use crate::errors::{Outcome, check};
+use crate::errors::{Outcome, check, integer_or_errno};
+use crate::ruby::buffer::Loan;
 use crate::ruby::gather::Sources;
 use crate::ruby::method::{Args, define, method};
 use crate::ruby::{NIL, value};
@@ -46,6 +48,16 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Sends a message without bytes: 0.
+    fn send_empty(&self, fd: RawFd) -> Outcome {
+        let op = SendV { fd, vectors: Box::default() };
+        // SAFETY: the op points to nothing.
+        let key = unsafe { self.submit(op, Loan::NONE) }?;
+        self.conclude(key, OnInterrupt::AwaitCancel, integer_or_errno)
+    }
+}
+
 /// `writev(fd, *buffers, file_offset = nil)`: an Integer at the end is the offset.
 fn writev(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
@@ -69,6 +81,10 @@ fn sendv(this: VALUE, args: Args) -> Outcome {
     let machine = Machine::of(this)?;
     let (fd, buffers) = fd_and_buffers(args)?;
     let sources = Sources::lend(buffers)?;
+    if sources.is_empty() && !buffers.is_empty() && Source::of_socket(fd) == Ok(Source::Messages) {
+        sources.release();
+        return machine.send_empty(fd);
+    }
     let sent = machine.write_all(fd, sources, 0, |vectors, _| SendV { fd, vectors });
     sources.release();
     sent

@@ -8,13 +8,13 @@
 use std::os::fd::RawFd;
 
 use polyphony_core::op::Read;
-use polyphony_core::source::Source;
+use polyphony_core::source::{self, Source};
 use polyphony_core::{net, sys};
 use rb_sys::VALUE;
 
 use super::host::{Host, result_of};
 use crate::errors::{Outcome, Raise, check};
-use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, op_len, ready_now};
+use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, op_len};
 use crate::ruby::buffer::lend_target;
 use crate::ruby::method::{Args, define_singleton, method};
 use crate::ruby::{NIL, io, protect, value};
@@ -78,7 +78,10 @@ impl Chunks {
         if Source::of(io::descriptor(self.io)?)? != Source::File {
             host.wait(self.io, libc::POLLIN)?;
         }
-        io::readpartial(self.io, self.max)
+        match io::readpartial(self.io, self.max)? {
+            None if !source::is_end(io::descriptor(self.io)?) => Ok(Some(value::string(&[]))),
+            chunk => Ok(chunk),
+        }
     }
 
     fn by_ring(&mut self, machine: &'static Machine) -> Outcome<Option<VALUE>> {
@@ -88,7 +91,7 @@ impl Chunks {
         loop {
             let fd = io::descriptor(self.io)?;
             if let Some(count) = self.at_once(fd)? {
-                return self.take(count);
+                return self.take(fd, count);
             }
             let target = lend_target(self.room()?, self.max, 0)?;
             let (ptr, len) = (target.ptr, op_len(self.max));
@@ -100,7 +103,7 @@ impl Chunks {
                 Ok(result) if result == -libc::EAGAIN => {
                     Host::Machine(machine).wait(self.io, libc::POLLIN)?;
                 }
-                Ok(result) => return self.take(usize::try_from(check(result)?).unwrap_or(0)),
+                Ok(result) => return self.take(fd, usize::try_from(check(result)?).unwrap_or(0)),
                 Err((raise, late)) => {
                     // It had come in all the same: the next reader finds it.
                     if let Some(count @ 1..) = late.and_then(|late| usize::try_from(late).ok()) {
@@ -134,10 +137,10 @@ impl Chunks {
         Ok(self.room)
     }
 
-    /// The first `count` bytes of the room as a chunk; `None` for none.
-    fn take(&mut self, count: usize) -> Outcome<Option<VALUE>> {
+    /// The first `count` bytes of the room as a chunk; `None` at the end.
+    fn take(&mut self, fd: RawFd, count: usize) -> Outcome<Option<VALUE>> {
         self.ahead = count == self.max;
-        if count == 0 {
+        if count == 0 && source::is_end(fd) {
             return Ok(None);
         }
         if count < self.max / 2 {
@@ -158,19 +161,13 @@ impl Chunks {
             // SAFETY: a String of ours; nothing of Ruby runs before it is copied.
             let room = unsafe { value::bytes_mut(self.room) };
             match net::recv_now(fd, room) {
-                Ok(0) | Err(libc::EAGAIN) if has_ended(fd)? => return Ok(None),
+                Ok(0) | Err(libc::EAGAIN) if Source::Messages.is_end(fd) => return Ok(None),
                 Ok(count) => return protect(|| value::string(&room[..count])).map(Some),
                 Err(libc::EAGAIN) => host.wait(self.io, libc::POLLIN)?,
                 Err(errno) => return Err(Raise::Errno(errno)),
             }
         }
     }
-}
-
-/// Whether a socket that gave no bytes won't give any: else it was an empty datagram, or there was
-/// none yet.
-fn has_ended(fd: RawFd) -> Outcome<bool> {
-    Ok(ready_now(&[(fd, libc::POLLRDHUP)])?[0] & libc::POLLRDHUP != 0)
 }
 
 /// `Polyphony.read_chunks(io, max) { |chunk| }`

@@ -168,6 +168,7 @@ fn lend_buffer(buffer: VALUE, maxlen: usize, offset: i64) -> Outcome<Target> {
         // SAFETY: under protect: raises when the buffer is locked, read-only or can't grow.
         unsafe {
             if end > bytes(size) {
+                // What is new is zeroed.
                 rb_sys::rb_io_buffer_resize(buffer, end as Size);
             }
             rb_sys::rb_io_buffer_get_bytes_for_writing(buffer, &raw mut base, &raw mut size);
@@ -279,18 +280,24 @@ impl Target {
     }
 
     /// The String was copied while the read was in flight, and shares its bytes now: it gets
-    /// bytes of its own.
+    /// bytes of its own. The gap was zeroed where the bytes were, and has to be once more.
     fn finish_shared(self, count: usize) -> Outcome<()> {
         let string = self.loan.value;
         // SAFETY: the shared bytes are kept by the String until it is modified below.
         let bytes = unsafe { std::slice::from_raw_parts(self.ptr, count) }.to_vec();
         let (from, offset, len) = (bytes.as_ptr(), self.offset, self.offset + count);
+        let before = string_len(string);
         let outcome = protect(|| {
             // SAFETY: under protect: raises for a String that was frozen meanwhile. There is room
             // for `len` bytes, and `from` lives in the caller's frame.
             unsafe {
-                rb_sys::rb_str_modify_expand(string, len as c_long);
+                rb_sys::rb_str_modify_expand(string, len.saturating_sub(before) as c_long);
                 let ptr = rb_sys::RSTRING_PTR(string).cast_mut().cast::<u8>();
+                std::ptr::write_bytes(
+                    ptr.add(before.min(offset)),
+                    0,
+                    offset.saturating_sub(before),
+                );
                 std::ptr::copy_nonoverlapping(from, ptr.add(offset), count);
                 rb_sys::rb_str_set_len(string, len as c_long);
             }

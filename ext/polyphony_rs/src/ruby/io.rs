@@ -153,6 +153,16 @@ pub(crate) fn flush(io: VALUE) -> Outcome<()> {
     protect(|| unsafe { rb_sys::rb_io_flush(io) }).map(drop)
 }
 
+/// Writes some of these bytes as they are, whatever the IO's mode and encoding, behind what Ruby
+/// holds back: how many. `None`: it takes none now.
+pub(crate) fn write_bytes(io: VALUE, bytes: VALUE) -> Outcome<Option<usize>> {
+    flush(io)?;
+    match call(io, c"syswrite", &[bytes]) {
+        Err(Raise::Exception(error)) if value::is_errno(error, libc::EAGAIN) => Ok(None),
+        outcome => outcome.map(|count| value::fixnum(count).and_then(|n| usize::try_from(n).ok())),
+    }
+}
+
 /// The same for so many seconds at most; whether one of the events was there.
 pub(crate) fn wait_for(io: VALUE, events: i16, seconds: f64) -> Outcome<bool> {
     let events = value::integer(i64::from(events));

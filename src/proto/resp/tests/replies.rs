@@ -120,9 +120,22 @@ fn empty_aggregates_are_complete_at_once() {
 }
 
 #[test]
-fn an_attribute_is_complete_of_its_own_at_top_level() {
+fn an_attribute_comes_before_its_reply_at_top_level() {
     let attribute = Value::Aggregate(Aggregate::Attribute, strings(&["ttl", "3600"]));
     assert_eq!(replies("|1\r\n+ttl\r\n+3600\r\n+value\r\n"), [attribute, string("value")]);
+}
+
+#[test]
+fn a_stream_may_not_end_between_an_attribute_and_its_reply() {
+    let mut decoder = Decoder::default();
+    let mut rest = &b"|0\r\n|1\r\n+k\r\n+v\r\n*1\r\n:1\r\n"[..];
+    let mut between = Vec::new();
+    while let Ok(Step::Event { consumed, .. }) = decoder.next(rest) {
+        rest = &rest[consumed..];
+        between.push(decoder.is_between_replies());
+    }
+    let (last, before) = between.split_last().expect("events");
+    assert_eq!((*last, before.contains(&true)), (true, false));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! by one fiber.
 
 use polyphony_core::op::{OpKey, Progress, Read, Write};
+use polyphony_core::source;
 
 use super::super::ends::End;
 use super::super::flight::{Flight, Landed, Side, Stopped};
@@ -104,6 +105,10 @@ impl Run<'_> {
             Landed::Moved(moved) => moved,
         };
         match moved {
+            // An empty datagram: another one may come.
+            Ok(0) if side == Side::In && !source::is_end(end.fd(self.unparked)?.number()) => {
+                self.submit(side, end)?;
+            }
             Ok(count) => self.moved(side, count),
             // Once more.
             Err(libc::EINTR) => self.submit(side, end)?,
@@ -155,8 +160,8 @@ impl Run<'_> {
             return Ok(false);
         }
         // SAFETY: the piece stays in the stream until it is written.
-        self.unparked.run(|| unsafe { transfer.to.take(bytes) })?;
-        self.held.was_written(usize::MAX);
+        let count = self.unparked.run(|| unsafe { transfer.to.take(bytes) })?;
+        self.held.was_written(count);
         Ok(true)
     }
 

@@ -1,6 +1,7 @@
 //! A stream where Ruby lets its fiber wait: one thing after the other, with core's own reading and
 //! writing.
 
+use polyphony_core::source;
 use polyphony_core::splice::calls::Kind;
 
 use super::super::ends::End;
@@ -37,8 +38,8 @@ fn compute(held: Held) -> Outcome<()> {
 fn write(transfer: &Transfer, held: Held) -> Outcome<bool> {
     let Some(bytes) = held.take_output() else { return Ok(false) };
     // SAFETY: the piece stays in the stream until it is written.
-    unsafe { transfer.to.take(bytes) }?;
-    held.was_written(usize::MAX);
+    let count = unsafe { transfer.to.take(bytes) }?;
+    held.was_written(count);
     Ok(true)
 }
 
@@ -72,7 +73,12 @@ fn read_by_core(transfer: &mut Transfer, max: usize) -> Outcome<()> {
     if end.kind != Kind::File {
         io::wait(io, libc::POLLIN)?;
     }
-    let chunk = io::readpartial(io, max)?.unwrap_or(NIL);
-    transfer.from.put(chunk);
-    Ok(())
+    loop {
+        let chunk = io::readpartial(io, max)?.unwrap_or(NIL);
+        // Core takes an empty datagram for the end.
+        if chunk != NIL || source::is_end(io::descriptor(io)?) {
+            transfer.from.put(chunk);
+            return Ok(());
+        }
+    }
 }

@@ -130,7 +130,10 @@ fn encode(ends: (VALUE, VALUE), options: &Options, format: Format, header: Heade
 
 fn decode(ends: (VALUE, VALUE), options: &Options, format: Format) -> Outcome {
     run(ends, options, (Kind::Decoding, format), |buffer_size| {
-        let decoder = Decoder::new(format, options.max_output);
+        let mut decoder = Decoder::new(format, options.max_output);
+        if options.info != NIL {
+            decoder = decoder.keeping_header();
+        }
         Pump::serial(Codec::Decoder(Box::new(decoder)), buffer_size)
     })
 }

@@ -2,13 +2,30 @@
 
 use std::ffi::CStr;
 
+use polyphony_core::splice::calls::Kind;
 use rb_sys::VALUE;
 
 use super::super::ends::End;
 use super::super::unparked::Unparked;
 use super::source::{for_host, is_descriptor};
 use crate::errors::{Outcome, Raise};
-use crate::ruby::{NIL, io, value};
+use crate::ruby::{io, protect, value};
+
+/// `IO#write` would convert newlines, and to the IO's encoding: these are bytes, and have to be
+/// read as they were made. It is waited before, as core's own waiting in between knows no timeout;
+/// files have nothing to wait for, and not every scheduler takes them.
+fn write_some(end: &End, bytes: VALUE) -> Outcome<usize> {
+    let Some(io) = end.io() else { return Err(Raise::Errno(libc::EBADF)) };
+    loop {
+        if !matches!(end.kind, Kind::File | Kind::Memory) {
+            io::wait(io, libc::POLLOUT)?;
+        }
+        // Somebody else may have been faster.
+        if let Some(count) = io::write_bytes(io, bytes)? {
+            return Ok(count);
+        }
+    }
+}
 
 /// A destination. It is not closed.
 pub(super) enum Sink {
@@ -44,23 +61,19 @@ impl Sink {
         }
     }
 
-    /// Takes all of these bytes, by Ruby's means.
+    /// Takes these bytes, by Ruby's means: how many. A descriptor may not take all of them.
     ///
     /// # Safety
     /// The bytes stay where they are meanwhile, whatever Ruby does.
-    pub(super) unsafe fn take(&self, bytes: *const [u8]) -> Outcome<()> {
-        let (object, method) = match self {
-            // SAFETY: this function's own contract.
-            Self::Memory(string) => return value::try_append(*string, unsafe { &*bytes }),
-            Self::Descriptor(end) => (end.io().unwrap_or(NIL), c"write"),
-            Self::Method(object, method) => (*object, *method),
-        };
-        // SAFETY: as above.
-        let copy = value::string(unsafe { &*bytes });
-        value::call(object, method, &[copy])?;
-        if let Self::Descriptor(end) = self {
-            end.io().map_or(Ok(()), io::flush)?;
+    pub(super) unsafe fn take(&self, bytes: *const [u8]) -> Outcome<usize> {
+        // SAFETY: this function's own contract.
+        let copy = || protect(|| value::string(unsafe { &*bytes }));
+        match self {
+            // SAFETY: as above.
+            Self::Memory(string) => value::try_append(*string, unsafe { &*bytes })?,
+            Self::Descriptor(end) => return write_some(end, copy()?),
+            Self::Method(object, method) => drop(value::call(*object, method, &[copy()?])?),
         }
-        Ok(())
+        Ok(bytes.len())
     }
 }

@@ -7,7 +7,7 @@ use rb_sys::VALUE;
 use super::exceptions::{self, Meaning};
 use crate::errors::{Outcome, Raise};
 use crate::machine::Machine;
-use crate::machine::node::{self, Kind, Mark};
+use crate::machine::node::{self, Kind, Mark, Node};
 use crate::machine::spun::Spun;
 use crate::ruby::value::truthy;
 use crate::ruby::{NIL, fiber, typed, value};
@@ -29,7 +29,7 @@ pub(crate) fn live(spun: &Spun, body: VALUE, argument: VALUE) -> Outcome {
     loop {
         node.set(Mark::Started);
         match conclude(spun, run_block(spun, body, argument)) {
-            Round::Last(outcome) => return outcome,
+            Round::Last(outcome) => return settle(spun, outcome),
             Round::Again(with) => argument = with,
         }
         [Mark::Asked, Mark::Pending, Mark::Graceful].into_iter().for_each(|mark| node.clear(mark));
@@ -81,6 +81,48 @@ fn conclude(spun: &Spun, ended: Outcome) -> Round {
     }
 }
 
+/// The failure of a handler ends its connection, and nobody who accepts others: what is left of it.
+/// It is done here, where the fiber may still wait.
+fn settle(spun: &Spun, ended: Outcome) -> Outcome {
+    let node = spun.node();
+    let Err(Raise::Exception(exception)) = ended else { return ended };
+    let here = Machine::any(spun.machine()).is_ok_and(Machine::survives_fork);
+    let parent = living_parent(spun);
+    let gathers = parent.is_some_and(|parent| parent.node().has(Mark::Gathers));
+    if !here || node.is_awaited_beside(gathers) || is_told(spun, parent) {
+        return ended;
+    }
+    match is_settled(node, exception, spun.fiber()) {
+        Ok(settled) => {
+            if settled {
+                [Mark::Told, Mark::Settled].into_iter().for_each(|mark| node.set(mark));
+            }
+            ended
+        }
+        // An end that somebody wanted meanwhile.
+        Err(Raise::Exception(other)) => match exceptions::meaning(other) {
+            Meaning::End(value) => Ok(value),
+            Meaning::Again(_) => ended,
+            Meaning::Failure => Err(Raise::Exception(other)),
+        },
+        Err(raise) => Err(raise),
+    }
+}
+
+/// Has a handler's failure end its connection. What the program's own code for that raises goes on
+/// in its place.
+fn is_settled(node: &Node, exception: VALUE, fiber: VALUE) -> Outcome<bool> {
+    match node.take_errand() {
+        NIL => Ok(false),
+        serving => value::call(serving, c"settle", &[exception, fiber]).map(truthy),
+    }
+}
+
+/// Whether the fiber's monitors tell its parent.
+fn is_told(spun: &Spun, parent: Option<&Spun>) -> bool {
+    parent.is_some_and(|parent| includes(spun.node().monitors(), parent.fiber()))
+}
+
 fn has_failed(ended: &Outcome) -> bool {
     matches!(ended, Err(Raise::Exception(exception))
         if matches!(exceptions::meaning(*exception), Meaning::Failure))
@@ -127,13 +169,20 @@ pub(super) fn pass_on(spun: &Spun) {
     }
     node.set(Mark::Told);
     let Some(parent) = living_parent(spun) else { return };
-    if includes(node.monitors(), parent.fiber()) {
+    if is_told(spun, Some(parent)) {
         return;
     }
-    let exception = spun.result();
-    let may_end_there = parent.node().kind() == Kind::Root;
-    if may_end_there && call_ending(c"settled?", &[spun.fiber(), exception]).is_ok_and(truthy) {
-        return;
+    let exception = match is_settled(node, spun.result(), spun.fiber()) {
+        Ok(true) => return,
+        Err(Raise::Exception(other)) => other,
+        Ok(false) | Err(_) => spun.result(),
+    };
+    let accepts = parent.node().has(Mark::Accepts);
+    if accepts || parent.node().kind() == Kind::Root {
+        let asked = [spun.fiber(), exception, value::boolean(accepts)];
+        if call_ending(c"settled?", &asked).is_ok_and(truthy) {
+            return;
+        }
     }
     parent.node().set(Mark::Heard);
     let _ = node::schedule(parent, exception, true);

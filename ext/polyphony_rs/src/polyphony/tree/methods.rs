@@ -6,7 +6,7 @@ use super::{known, wait};
 use crate::errors::{Outcome, Raise};
 use crate::machine::Machine;
 use crate::machine::node::{self, Kind, Mark};
-use crate::machine::spun::Spun;
+use crate::machine::spun::{self, Spun};
 use crate::polyphony::current_machine;
 use crate::ruby::method::{define, method};
 use crate::ruby::{FALSE, NIL, fiber, frames, value};
@@ -76,6 +76,26 @@ fn set_mark(this: VALUE, name: VALUE, set: VALUE) -> Outcome {
         node.clear(mark)
     }
     Ok(set)
+}
+
+/// `__accepts__`: notes that it does, if the tree may know it.
+fn accepts(this: VALUE) -> Outcome {
+    if let Some(spun) = Spun::of(this) {
+        spun.node().set(Mark::Accepts);
+    }
+    Ok(NIL)
+}
+
+/// `__serve__(serving)`: what the fibers that it starts from now on are handlers of, nil for none;
+/// what that was before.
+fn serve(this: VALUE, serving: VALUE) -> Outcome {
+    // In a thread that has no machine yet, the first of them will bring it one.
+    Ok(spun::existing_or_new(this)?.1.node().serve(serving))
+}
+
+/// `__errand__`: what it is a handler of, nil for none.
+fn errand(this: VALUE) -> Outcome {
+    Ok(Spun::of(this).map_or(NIL, |spun| spun.node().errand()))
 }
 
 /// `__place__`: path, line and label of the place that started it.
@@ -148,6 +168,7 @@ fn attach_to(this: VALUE, parent: VALUE) -> Outcome {
     }
     node::detach(spun);
     node::attach(record, spun, parent_record, parent);
+    spun.node().take_errand();
     Ok(this)
 }
 
@@ -180,6 +201,9 @@ pub(super) fn init() {
     define(class, c"__kind__", method!(kind, 0));
     define(class, c"__marked__?", method!(is_marked, 1));
     define(class, c"__mark__", method!(set_mark, 2));
+    define(class, c"__accepts__", method!(accepts, 0));
+    define(class, c"__serve__", method!(serve, 1));
+    define(class, c"__errand__", method!(errand, 0));
     define(class, c"__place__", method!(place, 0));
     define(class, c"__monitors__", method!(monitors, 0));
     define(class, c"__monitors__=", method!(set_monitors, 1));

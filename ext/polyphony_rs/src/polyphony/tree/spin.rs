@@ -18,6 +18,7 @@ fn start(parent: (VALUE, &'static Spun), tag: VALUE, body: VALUE) -> Outcome<&'s
     let (record, spun) = spun::create(parent.machine(), body, fiber::class(), Uncaught::Keep)?;
     let node = spun.node();
     node.set_tag(tag);
+    node.take_errand_of(parent.node());
     node.remember_caller();
     node::attach(record, spun, parent_record, parent);
     if parent.node().has(Mark::Supervises) {

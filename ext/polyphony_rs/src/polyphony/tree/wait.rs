@@ -5,7 +5,7 @@ use rb_sys::VALUE;
 use super::exceptions::Meaning;
 use super::{exceptions, known, life};
 use crate::errors::{Outcome, Raise};
-use crate::machine::node::{self, Kind, Mark};
+use crate::machine::node::{self, Kind, Mark, Node};
 use crate::machine::spun::Spun;
 use crate::machine::{Interruption, Machine, OnInterrupt, Role, Waited};
 use crate::polyphony::current_machine;
@@ -63,7 +63,8 @@ impl Fibers {
     }
 
     fn failed(self) -> Option<&'static Spun> {
-        self.each().find(|spun| spun.is_done() && spun.node().has(Mark::Failed))
+        let failed = |node: &Node| node.has(Mark::Failed) && !node.has(Mark::Settled);
+        self.each().find(|spun| spun.is_done() && failed(spun.node()))
     }
 
     fn are_over(self, until: Until) -> bool {
@@ -233,7 +234,9 @@ fn value_of(spun: &Spun) -> Outcome {
 fn wait_for_children(this: VALUE) -> Outcome {
     let (_, spun) = known::spun(this)?;
     let fibers = Fibers::All(node::child_records(spun));
+    spun.node().set(Mark::Gathers);
     let ended = fibers.wait(Until::All);
+    spun.node().clear(Mark::Gathers);
     let failed = fibers.failed();
     if ended.is_ok() {
         fibers.each().for_each(|spun| spun.node().set(Mark::Told));

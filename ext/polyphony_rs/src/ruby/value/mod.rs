@@ -137,6 +137,13 @@ pub(crate) fn is_eof(exception: VALUE) -> bool {
     kind_of(exception, unsafe { rb_sys::rb_eEOFError })
 }
 
+/// Whether an exception is that of an errno.
+pub(crate) fn is_errno(exception: VALUE, errno: i32) -> bool {
+    // SAFETY: the class is a constant of the VM.
+    kind_of(exception, unsafe { rb_sys::rb_eSystemCallError })
+        && call(exception, c"errno", &[]).is_ok_and(|number| fixnum(number) == Some(errno.into()))
+}
+
 /// Whether `value` is Exception or one of its subclasses.
 pub(crate) fn is_exception_class(value: VALUE) -> bool {
     // SAFETY: both are classes.
@@ -285,6 +292,13 @@ pub(crate) fn yield_to_block(value: VALUE) -> Outcome {
 pub(crate) fn yield_nothing() -> Outcome {
     // SAFETY: as in `yield_to_block`; no arguments are read.
     protect(|| unsafe { rb_sys::rb_yield_values2(0, std::ptr::null()) })
+}
+
+/// The same with two arguments.
+pub(crate) fn yield_two(first: VALUE, second: VALUE) -> Outcome {
+    let arguments = [first, second];
+    // SAFETY: as in `yield_to_block`; both arguments live in this frame.
+    protect(|| unsafe { rb_sys::rb_yield_values2(2, arguments.as_ptr()) })
 }
 
 pub(crate) fn block_given() -> bool {

@@ -7,6 +7,7 @@ use rb_sys::VALUE;
 
 use super::super::read::LONG;
 use super::ERROR;
+use super::attributes::Attributes;
 use crate::errors::Outcome;
 use crate::ruby::{NIL, protect, typed, value};
 
@@ -25,6 +26,7 @@ pub(in super::super) struct Reply {
     /// The string that is not whole yet.
     text: Cell<Option<Part>>,
     unfinished: Cell<Option<Unfinished>>,
+    pub(super) attributes: Attributes,
     /// Bytes are being taken in. Still set afterwards where memory ran out meanwhile: what the
     /// decoder has seen and what is built don't go together any more.
     is_torn: Cell<bool>,
@@ -42,6 +44,8 @@ struct Part {
 enum Unfinished {
     /// Of an Array with keys and values in turn.
     Hash,
+    /// The same, and it is no element.
+    Attribute,
     /// Of its message.
     Error,
     /// Of its digits.
@@ -72,12 +76,14 @@ impl Reply {
             stack,
             text: Cell::new(None),
             unfinished: Cell::new(None),
+            attributes: Attributes::new(),
             is_torn: Cell::new(false),
         }
     }
 
     pub(in super::super) fn mark(&self) {
         typed::mark(self.stack);
+        self.attributes.mark();
     }
 
     /// Whether nothing of a reply was taken yet.
@@ -85,10 +91,12 @@ impl Reply {
         self.unfinished.get().is_none() && self.decoder.borrow().is_between_replies()
     }
 
-    /// The limits of the next reply; of one that has begun they stay.
-    pub(super) fn limit(&self, limits: Limits) {
+    /// The limits of the next reply, and whether its attributes are wanted; of one that has begun
+    /// both stay.
+    pub(super) fn begin(&self, limits: Limits, attributes: bool) {
         if self.is_at_start() {
             self.decoder.borrow_mut().set_limits(limits);
+            self.attributes.begin(attributes);
         }
     }
 
@@ -98,6 +106,7 @@ impl Reply {
         self.open.take();
         self.text.take();
         self.unfinished.take();
+        self.attributes.clear();
         self.is_torn.set(false);
         value::clear_array(self.stack);
     }
@@ -187,10 +196,11 @@ impl Reply {
 
     fn close(&self) -> Option<Progress> {
         let kind = self.open.borrow_mut().pop()?;
-        let is_outermost = self.open.borrow().is_empty();
         match kind {
             Aggregate::Map => self.leave_off(Unfinished::Hash),
-            Aggregate::Attribute if is_outermost => self.leave_off(Unfinished::Hash),
+            Aggregate::Attribute if self.attributes.are_wanted() => {
+                self.leave_off(Unfinished::Attribute)
+            }
             Aggregate::Attribute => {
                 value::pop(self.stack);
                 None
@@ -203,6 +213,7 @@ impl Reply {
 
     /// An element of what is open, or a reply.
     fn add(&self, element: VALUE) -> Option<Progress> {
+        self.attributes.value_came(element, self.open.borrow().len());
         if self.open.borrow().is_empty() {
             return Some(Progress::Whole(element));
         }
@@ -226,7 +237,7 @@ impl Reply {
         let Some(unfinished) = self.unfinished.get() else { return Ok(None) };
         let raw = self.last();
         let made = match unfinished {
-            Unfinished::Hash => protect(|| value::hash_of_pairs(raw)),
+            Unfinished::Hash | Unfinished::Attribute => protect(|| value::hash_of_pairs(raw)),
             Unfinished::Error => protect(|| value::in_utf8(raw))
                 .and_then(|message| value::instance(ERROR.get(), &[message])),
             Unfinished::BigNumber => protect(|| value::parse_integer(raw)),
@@ -235,16 +246,27 @@ impl Reply {
         if self.unfinished.get().is_none() || self.last() != raw {
             return Ok(None);
         }
-        if !self.open.borrow().is_empty() {
+        let depth = self.open.borrow().len();
+        if matches!(unfinished, Unfinished::Attribute) {
+            protect(|| {
+                self.attributes.add(made, depth);
+                NIL
+            })?;
+            self.unfinished.set(None);
+            value::pop(self.stack);
+            return Ok(None);
+        }
+        if depth > 0 {
             let outer = value::from_end(self.stack, 2);
             protect(|| {
                 value::push(outer, made);
                 NIL
             })?;
         }
+        self.attributes.value_came(made, depth);
         self.unfinished.set(None);
         value::pop(self.stack);
-        Ok(self.open.borrow().is_empty().then_some(made))
+        Ok((depth == 0).then_some(made))
     }
 
     /// Appends bytes to the string that is not whole yet.

@@ -1,5 +1,6 @@
 //! RESP: `resp_read`, `resp_write`, `resp_encode`.
 
+mod attributes;
 mod build;
 mod read;
 mod write;

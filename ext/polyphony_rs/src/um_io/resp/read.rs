@@ -10,10 +10,10 @@ use super::super::UmIo;
 use super::super::fill::{Read, Reader, in_turn};
 use super::super::read::LONG;
 use super::build::{Progress, Reply};
-use super::limits;
+use super::{attributes, limits};
 use crate::errors::{Kind, Outcome, Raise};
 use crate::ruby::method::{Args, define, method};
-use crate::ruby::{NIL, protect};
+use crate::ruby::{NIL, protect, value};
 
 /// Bytes behind those in one place that are moved to them at least, where they are needed to see
 /// what comes next: a line is rarely longer.
@@ -22,9 +22,8 @@ const STEP: usize = 64;
 impl UmIo {
     /// The reply where all of it is in one place, and takes no more than Strings, numbers and
     /// Arrays: the usual case.
-    fn take_reply_at_once(&self, reply: &Reply, limits: Limits) -> Outcome<Option<VALUE>> {
+    fn take_reply_at_once(&self, reply: &Reply) -> Outcome<Option<VALUE>> {
         let machine = self.machine()?;
-        reply.limit(limits);
         let front = self.with_stream(machine, |stream, buffers| {
             let front: *const [u8] = stream.front(buffers);
             front
@@ -134,22 +133,43 @@ impl From<RespError> for Raise {
     }
 }
 
-/// `resp_read(max_nesting: 128, max_string: 512 MB, max_line: 64 KB)`: a reply; nil at the end of
-/// the stream, EOFError where that is within a reply. Attributes before a reply are one themselves;
-/// those inside of one are dropped.
+/// `resp_read(max_nesting: 128, max_string: 512 MB, max_line: 64 KB) { |attribute, value| }`: a
+/// reply; nil at the end of the stream, EOFError where that is within a reply. The block is called
+/// with the attributes that have come with it, wherever they were.
 fn resp_read(this: VALUE, args: Args) -> Outcome {
     let limits = limits(args)?;
     let io = UmIo::of(this)?;
     io.machine()?;
+    let wanted = value::block_given();
+    let list = Cell::new(NIL);
+    let value = read_reply(this, io, (limits, wanted), &list)?;
+    if wanted {
+        attributes::yield_each(list.get())?;
+    }
+    Ok(value)
+}
+
+/// The reply, and the list of its attributes.
+fn read_reply(
+    this: VALUE,
+    io: &UmIo,
+    (limits, wanted): (Limits, bool),
+    list: &Cell<VALUE>,
+) -> Outcome {
     let reply = io.reply();
     if io.reader.get() == NIL {
-        if let Some(value) = io.take_reply_at_once(reply, limits)? {
+        reply.begin(limits, wanted);
+        if let Some(value) = io.take_reply_at_once(reply)? {
+            list.set(reply.attributes.take());
             return Ok(value);
         }
     }
     in_turn(this, |reader| {
-        reply.limit(limits);
-        reader.reply(reply)
+        reply.begin(limits, wanted);
+        let value = reader.reply(reply)?;
+        // Before anybody else reads the next one.
+        list.set(reply.attributes.take());
+        Ok(value)
     })
 }
 
