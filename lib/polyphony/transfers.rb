@@ -14,6 +14,12 @@
 # about 0.5 MB for each of `2 * threads + 2` blocks, and 0.4 MB more for each that is compressed. One
 # that is decompressed takes two of `buffer_size`, two of three times that, and about 50 KB.
 #
+# Any IO has to be open for what is done with it, else IOError is raised. Unwritten bytes of the ends
+# are written first. `IO#timeout` holds for each wait for an IO (`IO::TimeoutError`). One that another
+# fiber or thread closes ends the transfer with an IOError, a bare descriptor that the machine closes
+# with `Errno::EBADF`. After any exception, what a splice, a tee or a proxy has taken from an IO or a
+# file and not moved is the next to be read there.
+#
 # An exception that ends a stream tells how much was written ({Exception#bytes_moved}). The stream
 # can't be gone on with: what was read from the source and not written is lost.
 #
@@ -26,7 +32,7 @@
 # @!method self.double_splice(src, dest, len = nil, half_close: true)
 #   The same to EOF, through a pipe of its own where it needs one.
 #   @param len [Integer, nil] negative: size of a move. Positive: most bytes in total
-#   @param half_close [Boolean] whether a socket's EOF is passed on to another socket
+#   @param half_close [Boolean] whether the EOF of a socket or an SSLSocket is passed on to another one
 #   @yieldparam moved [Integer] bytes that have reached the destination so far
 #   @return [Integer] bytes moved
 # @!method self.tee(src, dest, len)
@@ -85,6 +91,11 @@ end
 #   @return [Integer, Array<Integer>, nil] bytes that had reached the destination when this
 #     exception ended a transfer; of {Polyphony.proxy}, those of both ways
 
+# @!method Polyphony.proxy(one, other)
+#   Moves both ways at once until both have ended. Each EOF is passed on.
+#   @param one [IO, Polyphony::Pipe, OpenSSL::SSL::SSLSocket, Integer]
+#   @param other [IO, Polyphony::Pipe, OpenSSL::SSL::SSLSocket, Integer]
+#   @return [Array(Integer, Integer)] bytes there and back
 module Polyphony
   # What {proxy} does where an end is an SSLSocket: a fiber for each way. When one of them fails, the
   # other one is ended.

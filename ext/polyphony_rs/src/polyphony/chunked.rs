@@ -116,6 +116,8 @@ impl<'a> Transfer<'a> {
                 }
             };
         match bytes {
+            // An empty datagram is no end.
+            Ok(0) if then.is_ok() && !self.from.has_ended(self.unparked)? => {}
             Ok(bytes) => {
                 self.cached.moved(bytes);
                 self.chunked.filled(bytes);

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use polyphony_core::op::{Read, Write};
-use polyphony_core::source;
 use polyphony_core::splice::{Copier, Plan};
 use rb_sys::VALUE;
 
@@ -136,7 +135,7 @@ pub(super) fn read(unparked: &mut Unparked, from: &End, buffer: VALUE, len: usiz
         then?;
         match bytes {
             // An empty datagram is no end.
-            Ok(0) if !source::is_end(from.fd(unparked)?.number()) => {}
+            Ok(0) if !from.has_ended(unparked)? => {}
             Ok(_) => return Ok(buffer),
             Err(libc::EINTR) => {}
             Err(libc::EAGAIN) => unparked.wait(from, libc::POLLIN)?,

@@ -4,9 +4,9 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use polyphony_core::net;
 use polyphony_core::splice::FileStat;
 use polyphony_core::splice::calls::{self, Kind};
+use polyphony_core::{net, source};
 use rb_sys::VALUE;
 
 use super::unparked::{Fd, Unparked};
@@ -152,6 +152,11 @@ impl End {
     /// What an op on it has failed with.
     pub(super) fn failure(&self, errno: i32) -> Raise {
         self.io().map_or(Raise::Errno(errno), |io| io::failure(io, errno))
+    }
+
+    /// Whether it is at its end, a read of it having given nothing: else that was an empty datagram.
+    pub(super) fn has_ended(&self, unparked: &Unparked) -> Outcome<bool> {
+        Ok(!self.kind.is_socket() || source::is_end(self.fd(unparked)?.number()))
     }
 
     /// How many bytes Ruby has read ahead.

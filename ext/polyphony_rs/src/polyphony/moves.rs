@@ -65,6 +65,8 @@ pub(super) fn splice(
             }
         };
         match moved.bytes {
+            // An empty datagram is no end.
+            Ok(0) if moved.then.is_ok() && !from.has_ended(unparked)? => continue,
             Ok(bytes) => cached.moved(bytes),
             Err(libc::EAGAIN | libc::EINTR) if moved.then.is_err() => {}
             Err(libc::EINTR) => continue,

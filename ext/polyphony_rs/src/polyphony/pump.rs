@@ -244,6 +244,8 @@ impl Transfer {
         moved: Result<usize, i32>,
     ) -> Outcome<()> {
         match (side, moved) {
+            // An empty datagram is no end.
+            (Side::In, Ok(0)) if !self.from.has_ended(unparked)? => {}
             (Side::In, Ok(bytes)) => {
                 self.cached.moved(bytes);
                 self.pump.moved_in(bytes);
