@@ -41,7 +41,7 @@ impl SetupError {
                 _ => Cause::Seccomp,
             },
             libc::ENOSYS => Cause::NoSyscall,
-            libc::ENOMEM => Cause::Memlock(memlock_limit()),
+            libc::ENOMEM => Cause::Memlock(crate::sys::memlock_limit()),
             libc::EMFILE | libc::ENFILE => Cause::Descriptors,
             libc::EINVAL => Cause::TooOld,
             _ => Cause::Other,
@@ -94,13 +94,6 @@ impl std::error::Error for SetupError {}
 
 fn sysctl_level() -> Option<u8> {
     std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
-}
-
-fn memlock_limit() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid out pointer for the duration of the call.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    limit.rlim_cur
 }
 
 /// An op could not be queued.

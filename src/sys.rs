@@ -160,6 +160,20 @@ pub fn pidfd_send_signal(fd: RawFd, signal: i32) -> Result<(), i32> {
     if sent == 0 { Ok(()) } else { Err(errno()) }
 }
 
+/// How many bytes the process may lock, by its limit (`RLIM_INFINITY`: all).
+pub(crate) fn memlock_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid out pointer for the duration of the call.
+    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    limit.rlim_cur
+}
+
+/// Whether the process is one of root's, to which some limits don't apply.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: no arguments, and it always succeeds.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// Whether orphaned descendants become children of this process.
 ///
 /// # Errors

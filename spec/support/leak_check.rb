@@ -67,7 +67,7 @@ module SpecSupport
         collect_garbage(DEPTH * (try + 1))
         leaked = leaked_since(before)
       end
-      raise LeakError, message_for(leaked) unless kept_by_chance?(leaked)
+      raise LeakError, message_for(leaked) unless leaked.empty? || kept_by_chance?(leaked)
     end
 
     def kept_by_chance?(leaked)

@@ -5,9 +5,23 @@ use std::time::Duration;
 use io_uring::IoUring;
 
 use crate::error::SetupError;
+use crate::sys;
 
 /// The smallest ring that is worth having, in SQEs.
 const MIN_ENTRIES: u32 = 8;
+/// What an SQE takes, its place in the queue, and the two CQEs that go with it.
+const BYTES_OF_ENTRY: u64 = 64 + 4 + 2 * 16;
+/// Into how many rings the memory that somebody may lock is to be divided at least.
+const RINGS: u64 = 64;
+/// How long to wait for memory that the kernel is about to release, before another try.
+const RELEASE: [Duration; 6] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+    Duration::from_millis(16),
+    Duration::from_millis(32),
+];
 
 /// How a ring is to be opened.
 #[derive(Clone, Debug)]
@@ -47,16 +61,33 @@ const LADDER: [Rung; 4] = [
     Rung { single_issuer: false, defer_taskrun: false, coop_taskrun: false, submit_all: false },
 ];
 
-/// Opens a ring by the first rung that the kernel takes, halving its size on ENOMEM.
+/// Opens a ring by the first rung that the kernel takes, halving its size on ENOMEM. The memory of
+/// rings that were closed is released some time later: the smallest one waits for it.
 pub(super) fn open(config: &RingConfig) -> Result<IoUring, SetupError> {
-    let mut entries = config.entries.max(1);
+    let mut entries = affordable(config.entries.max(1), sys::is_root(), sys::memlock_limit());
+    let mut pauses = RELEASE.iter();
     loop {
         match open_sized(config, entries) {
             Err(libc::ENOMEM) if entries > MIN_ENTRIES => entries /= 2,
+            Err(libc::ENOMEM) => match pauses.next() {
+                Some(pause) => std::thread::sleep(*pause),
+                None => return Err(SetupError::diagnose(libc::ENOMEM)),
+            },
             Err(errno) => return Err(SetupError::diagnose(errno)),
             Ok(ring) => return Ok(ring),
         }
     }
+}
+
+/// How many SQEs a ring may have so that there is memory for many of them. A full queue is submitted:
+/// a smaller one only costs more calls.
+fn affordable(entries: u32, is_root: bool, limit: u64) -> u32 {
+    if is_root || limit == libc::RLIM_INFINITY {
+        return entries;
+    }
+    let share = u32::try_from(limit / RINGS / BYTES_OF_ENTRY).unwrap_or(u32::MAX);
+    // The kernel would round it up.
+    entries.min(1 << share.max(MIN_ENTRIES).ilog2())
 }
 
 fn open_sized(config: &RingConfig, entries: u32) -> Result<IoUring, i32> {
@@ -107,6 +138,16 @@ mod tests {
         for rung in LADDER {
             build(&config, rung, 8).expect("rung");
         }
+    }
+
+    #[test]
+    fn somebody_who_may_lock_little_memory_gets_small_rings() {
+        assert_eq!(affordable(4096, false, 8 << 20), 1024);
+        assert_eq!(affordable(256, false, 8 << 20), 256);
+        assert_eq!(affordable(4096, false, 64 << 10), MIN_ENTRIES);
+        assert_eq!(affordable(4096, false, 0), MIN_ENTRIES);
+        assert_eq!(affordable(4096, false, libc::RLIM_INFINITY), 4096);
+        assert_eq!(affordable(4096, true, 0), 4096);
     }
 
     #[test]
