@@ -22,6 +22,7 @@ ask_for_packages() {
     if apt_has_ruby "$wanted"; then
       packages+=(ruby ruby-dev)
     else
+      [ -z "$wanted" ] || check_source_package "$wanted"
       packages+=("${RUBY_BUILD_PACKAGES[@]}")
     fi
   fi
@@ -113,11 +114,15 @@ apt_has_ruby() {
 
 apt_ruby() { apt_has_ruby "$@" && apt_install ruby ruby-dev; }
 
+check_source_package() {
+  has_source_package "$1" ||
+    die "no Ruby $1 was found, and Debian has no source package of it" "RUBY=/path/to/ruby bin/setup"
+}
+
 # One build at a time: another checkout's bin/setup may be at it already.
 build_cached_ruby() {
   local series=$1
-  has_source_package "$series" ||
-    die "no Ruby $series was found, and Debian has no source package of it" "RUBY=/path/to/ruby bin/setup"
+  check_source_package "$series"
   mkdir -p "$CACHE_ROOT"
   (
     flock 9

@@ -91,7 +91,7 @@ RSpec.describe "bin/" do
           program = <<~BASH
             set -e
             source #{root}/bin/support/env.sh
-            type() { builtin type "$@" | grep -v ^/usr/bin; }
+            type() { builtin type "$@" | grep -vE '^(/usr)?/bin/'; }
             use_cargo
             command -v cargo
           BASH

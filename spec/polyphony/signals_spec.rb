@@ -6,6 +6,11 @@ require_relative "../support/polyphony"
 # A program with Polyphony ends by a signal as the same program without it does: each example runs
 # both.
 RSpec.describe "signals to a program under Polyphony" do
+  # Under nohup it is ignored, in programs that are started from here as well.
+  before { @hangup = trap(:HUP, "DEFAULT") }
+
+  after { trap(:HUP, @hangup || "DEFAULT") }
+
   # What a program has left after signals that came while it did what `body` says.
   def ended_by(signals, body, polyphony:)
     source = <<~RUBY

@@ -48,7 +48,7 @@ RSpec.describe "the programs of the text on advanced I/O", time_limit: 60 do
           TCPSocket.open("127.0.0.1", port) do |client|
             client.read(1)
             program.kill(:INT)
-            expect(program.wait(5)&.termsig).to eq(Signal.list["INT"]), program.report
+            expect(program.wait(20)&.termsig).to eq(Signal.list["INT"]), program.report
           end
         end
       end

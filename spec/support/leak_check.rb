@@ -25,8 +25,9 @@ module SpecSupport
     # it is overwritten, so each try goes deeper than the one before.
     TRIES = 12
     # Where that doesn't help, so many descriptors of rings and of IO objects that are still there may
-    # stay, in all examples together. A real leak has more of them after a few.
-    KEPT_BY_CHANCE = 24
+    # stay, of one example and of all together. A real leak has more of them after a few.
+    KEPT_BY_CHANCE = 8
+    KEPT_IN_ALL = 64
     RING = /\Aanon_inode:\[(io_uring|eventfd)\]\z/
     DEPTH = 64
     # The kernel frees a ring's last parts asynchronously, and threads take a moment to end.
@@ -72,11 +73,12 @@ module SpecSupport
     def kept_by_chance?(leaked)
       owned = owned_descriptors
       return false unless leaked.all? { |number, target| RING.match?(target) || owned.include?(number) }
+      return false if leaked.size > KEPT_BY_CHANCE
 
       now = DescriptorTable.current
       @kept = ((@kept || []) | leaked) & now
       rings = now.select { |_, target| RING.match?(target) }
-      (@kept | rings).size <= KEPT_BY_CHANCE
+      (@kept | rings).size <= KEPT_IN_ALL
     end
 
     # Those that an IO object will close when it is collected.
