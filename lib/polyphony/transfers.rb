@@ -101,10 +101,17 @@ module Polyphony
   # other one is ended.
   # @api private
   def self.proxy_by_fibers(one, other, totals)
+    failure = nil
     ways = [[one, other], [other, one]].each_with_index.map do |(from, to), index|
-      ::Fiber.current.spin { IO.double_splice(from, to) { |moved| totals[index] = moved } }
+      ::Fiber.current.spin do
+        IO.double_splice(from, to) { |moved| totals[index] = moved }
+      rescue StandardError => e
+        failure ||= e
+        ways.each { |way| way.terminate unless way.equal?(::Fiber.current) }
+      end
     end
     ::Fiber.await(*ways)
+    raise failure if failure
   ensure
     left = ways&.reject(&:dead?)
     left&.each(&:terminate)

@@ -135,6 +135,15 @@ RSpec.describe "closing an IO that a fiber waits for", :polyphony do
     expect(peer.read_nonblock(100, exception: false)).to eq(:wait_readable)
   end
 
+  it "ends accepting, and nobody listens any more" do
+    server = TCPServer.new("127.0.0.1", 0)
+    port = server.local_address.ip_port
+    fiber = waiting_fiber { server.accept }
+    spin { server.close }.await
+    expect { TCPSocket.new("127.0.0.1", port) }.to raise_error(Errno::ECONNREFUSED)
+    expect_closed(fiber)
+  end
+
   it "ends IO.tee, whichever end it is" do
     [0, 1].each do |closed|
       (reader,), (_, writer) = pipes = [IO.pipe, IO.pipe]
@@ -170,6 +179,32 @@ RSpec.describe "closing an IO that a fiber waits for", :polyphony do
     reader, = IO.pipe
     expect([reader.close, reader.close]).to eq([nil, nil])
     expect { IO.allocate.close }.to raise_error(IOError, /uninitialized/)
+  end
+
+  # Ruby 3.3 and 3.4 ask no scheduler.
+  it "takes what was asked for from the ring where there is only a scheduler, before the number is another's" do
+    outcome = ruby_program(<<~'RUBY')
+      require "uringmachine"
+      require "socket"
+      read = Array.new(20) do
+        Thread.new do
+          Fiber.set_scheduler(UM::FiberScheduler.new)
+          socket, peer = UNIXSocket.pair
+          thread = Thread.current
+          Fiber.schedule do
+            thread.thread_variable_set(:read, (socket.readpartial(100) rescue $!.class))
+          end
+          socket.close
+          other, far = UNIXSocket.pair
+          far.write("secret")
+          Fiber.schedule { sleep 0.002 }
+          [other, far, peer]
+        end
+      end
+      p read.map { |thread| thread.join.thread_variable_get(:read) }.tally
+    RUBY
+    expect([outcome.stdout, outcome.stderr]).to eq(["{IOError=>20}
+".then { RUBY_VERSION >= "3.4" ? _1.sub("=>", " => ") : _1 }, ""])
   end
 
   describe "in a thread, from the main fiber" do
