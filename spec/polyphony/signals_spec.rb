@@ -115,4 +115,21 @@ RSpec.describe "signals to a program under Polyphony" do
       end
     end
   end
+
+  it "end the program while it is told of a connection that was cut" do
+    outcome = ruby_program(<<~'RUBY')
+      require "polyphony"
+      report = Object.new
+      def report.write(*) = Process.kill(:INT, Process.pid)
+      error = $stderr
+      $stderr = report
+      spin { raise Errno::EPIPE }
+      begin
+        sleep
+      ensure
+        $stderr = error
+      end
+    RUBY
+    expect(outcome.status.termsig).to eq(Signal.list["INT"]), outcome.stderr
+  end
 end

@@ -172,7 +172,7 @@ pub(super) fn pass_on(spun: &Spun) {
     if is_told(spun, Some(parent)) {
         return;
     }
-    let exception = match is_settled(node, spun.result(), spun.fiber()) {
+    let mut exception = match is_settled(node, spun.result(), spun.fiber()) {
         Ok(true) => return,
         Err(Raise::Exception(other)) => other,
         Ok(false) | Err(_) => spun.result(),
@@ -180,8 +180,11 @@ pub(super) fn pass_on(spun: &Spun) {
     let accepts = parent.node().has(Mark::Accepts);
     if accepts || parent.node().kind() == Kind::Root {
         let asked = [spun.fiber(), exception, value::boolean(accepts)];
-        if call_ending(c"settled?", &asked).is_ok_and(truthy) {
-            return;
+        match call_ending(c"settled?", &asked) {
+            Ok(settled) if truthy(settled) => return,
+            // A signal, while that was reported: it is the signal that the parent has to see.
+            Err(Raise::Exception(other)) => exception = other,
+            Ok(_) | Err(_) => {}
         }
     }
     parent.node().set(Mark::Heard);
