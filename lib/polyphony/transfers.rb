@@ -113,8 +113,13 @@ module Polyphony
     ::Fiber.await(*ways)
     raise failure if failure
   ensure
-    left = ways&.reject(&:dead?)
-    left&.each(&:terminate)
-    Polyphony.machine.await(left) if left&.any?
+    end_ways(ways || [])
   end
+
+  def self.end_ways(ways)
+    left = ways.reject(&:dead?)
+    left.each(&:terminate)
+    machine.await(left) if left.any?
+  end
+  private_class_method :end_ways
 end

@@ -13,7 +13,17 @@ class UringMachine
       return super if closed?
 
       UringMachine.closing(self)
+      Closing.let_go(self) if WAITS && Fiber.blocking?
       super
+    end
+
+    # Since 4.0 core waits until those have left who were waiting, and in a root fiber that is for ever.
+    WAITS = RUBY_VERSION >= "4"
+    private_constant :WAITS
+
+    def self.let_go(io)
+      scheduler = Fiber.scheduler
+      scheduler.machine.__let_go__(io) if scheduler.is_a?(FiberScheduler)
     end
 
     def self.install

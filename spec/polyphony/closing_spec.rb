@@ -68,7 +68,7 @@ RSpec.describe "closing an IO that a fiber waits for", :polyphony do
       end
 
       it "ends it from the main fiber, and from another thread" do
-        [-> { _1.close }, ->(source) { Thread.new { source.close }.join }].each do |close|
+        [-> { _1.close }, ->(source) { spin { Thread.new { source.close }.join }.await }].each do |close|
           peer, source = pair
           dest, = pair
           fiber = waiting_fiber { wait.call(source, dest) }
@@ -182,7 +182,7 @@ RSpec.describe "closing an IO that a fiber waits for", :polyphony do
   end
 
   # Ruby 3.3 and 3.4 ask no scheduler.
-  it "takes what was asked for from the ring where there is only a scheduler, before the number is another's" do
+  it "takes back what the ring was asked for where there is only a scheduler" do
     outcome = ruby_program(<<~'RUBY')
       require "uringmachine"
       require "socket"

@@ -120,12 +120,13 @@ RSpec.describe "the ends of transfers", :polyphony do
       [client, server]
     end
 
+    terminal = -> { PTY.open.tap { |_, slave| slave.raw! }.reverse }
     blocking = -> { UNIXSocket.pair.each { |socket| socket.nonblock = false } }
     cases = {
       "sockets" => [-> { UNIXSocket.pair }, -> { UNIXSocket.pair }],
       "a socket that blocks and another" => [blocking, -> { UNIXSocket.pair }],
       "a socket and one that blocks" => [-> { UNIXSocket.pair }, blocking],
-      "a terminal and a socket" => [-> { PTY.open.tap { |_, slave| slave.raw! }.reverse }, -> { UNIXSocket.pair }],
+      "a terminal and a socket" => [terminal, -> { UNIXSocket.pair }],
       "an SSLSocket and a socket" => [-> { tls_pair }, -> { UNIXSocket.pair }],
       "a pipe and an SSLSocket" => [-> { IO.pipe.reverse }, -> { tls_pair }]
     }

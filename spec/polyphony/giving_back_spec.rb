@@ -91,7 +91,7 @@ RSpec.describe "giving back what a transfer has taken", :polyphony do
   ways.to_a.product(sources.to_a).each do |(name, way), (kind, make)|
     next if name == "Polyphony.proxy" && kind != "a socket"
 
-    it "leaves nothing out, nothing twice and nothing in another place: #{name} from #{kind}", time_limit: 60 do
+    it "leaves nothing out, nothing twice, all in its place: #{name} from #{kind}", time_limit: 60 do
       12.times do
         seed = Random.new_seed
         random = Random.new(seed)
@@ -109,7 +109,7 @@ RSpec.describe "giving back what a transfer has taken", :polyphony do
 
   def difference(data, result)
     at = (0...[data.size, result.size].max).find { |index| data[index] != result[index] }
-    "of #{data.size} bytes there are #{result.size}; at #{at} #{result[at, 20].inspect} for #{data[at, 20].inspect}"
+    "#{result.size} of #{data.size} bytes; at #{at} #{result[at, 20].inspect} for #{data[at, 20].inspect}"
   end
 
   it "gives back more than the IO's buffer has room for, and again" do

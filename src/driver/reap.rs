@@ -96,11 +96,21 @@ impl<T> Driver<T> {
         for (key, result) in self.inbox.take() {
             self.complete_local(key, result, sink);
         }
+        self.send_cancels();
+    }
+
+    /// Asks for what another thread has cancelled, or what could not be queued. The kernel is told at
+    /// once: it keeps the file of a closed descriptor until then. An error comes up at the next wait.
+    fn send_cancels(&mut self) {
+        if self.unsent_cancels.is_empty() {
+            return;
+        }
         for key in std::mem::take(&mut self.unsent_cancels) {
             if self.ops.is_running(key) {
                 self.ask_cancel(key);
             }
         }
+        let _ = self.submit_queued();
     }
 
     /// Ends what is due at `now`.

@@ -8,7 +8,7 @@ use rb_sys::VALUE;
 use super::{Machine, State, Waiter, registry};
 use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
-use crate::ruby::method::{define_singleton, method};
+use crate::ruby::method::{define, define_singleton, method};
 use crate::ruby::{NIL, fiber, io};
 
 impl Machine {
@@ -39,6 +39,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether a fiber waits for an op on a descriptor.
+    fn is_waited_for(&self, fd: RawFd) -> bool {
+        let state = self.state().borrow();
+        let ops = state.driver.ops();
+        ops.on_fd(fd).into_iter().filter_map(|key| ops.data(key)).any(|waiter| waiter.fiber != NIL)
+    }
+
     /// Starts an op of the running fiber's that is over when a descriptor is closed.
     pub(crate) fn hear_close(&self, fd: RawFd) -> OpKey {
         let waiter = Waiter::new(fiber::current(), Loan::NONE);
@@ -57,7 +64,10 @@ impl Machine {
 /// side. Whoever waits for something on them waits no more.
 fn closing(_class: VALUE, io: VALUE) -> Outcome {
     let fd = io::descriptor(io)?;
-    io::note_closing(io);
+    if !io::is_sync(io) {
+        // What Ruby holds back is written first.
+        io::note_closing(io);
+    }
     Machine::announce_close(fd)?;
     let other = io::write_side(io);
     if other != io && !io::is_closed(other) {
@@ -66,6 +76,20 @@ fn closing(_class: VALUE, io: VALUE) -> Outcome {
     Ok(NIL)
 }
 
+/// `machine.__let_go__(io)`: lets the fibers run that wait for an IO which is about to be closed,
+/// until none does any more. For a root fiber, in which core's `close` would hold them up while it
+/// waits for them.
+fn let_go(this: VALUE, io: VALUE) -> Outcome {
+    let machine = Machine::of(this)?;
+    let fd = io::descriptor(io)?;
+    io::note_closing(io);
+    while machine.is_waited_for(fd) {
+        machine.snooze()?;
+    }
+    Ok(NIL)
+}
+
 pub(super) fn init(class: VALUE) {
     define_singleton(class, c"closing", method!(closing, 1));
+    define(class, c"__let_go__", method!(let_go, 1));
 }

@@ -208,12 +208,9 @@ pub(crate) fn failure(io: VALUE, errno: i32) -> Raise {
     if closed { Raise::io_closed() } else { Raise::Errno(errno) }
 }
 
-/// Notes that an IO is about to be closed: what Ruby holds back is written before, and others run
-/// meanwhile.
+/// Notes that an IO is about to be closed, where others may run before it is.
 pub(crate) fn note_closing(io: VALUE) {
-    if !is_sync(io) {
-        let _ = value::set_ivar(io, closing(), value::TRUE);
-    }
+    let _ = value::set_ivar(io, closing(), value::TRUE);
 }
 
 fn closing() -> rb_sys::ID {
