@@ -85,6 +85,7 @@ end
 #   @return [Integer, Array<Integer>, nil] bytes that had reached the destination when this
 #     exception ended a transfer; of {Polyphony.proxy}, those of both ways
 
+# Proxies between ends that have no descriptors of their own.
 module Polyphony
   # What {proxy} does where an end is an SSLSocket: a fiber for each way. When one of them fails, the
   # other one is ended.
