@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "socket"
+require_relative "closed_tls"
 
 module Polyphony
   # Loops over what comes in, for every IO.
@@ -89,6 +90,12 @@ module Polyphony
                 SSLSocket: "OpenSSL::SSL", SSLServer: "OpenSSL::SSL" }.freeze
     private_constant :PARENTS
 
+    # What SSLSockets have of Polyphony.
+    def self.equip(ssl_socket)
+      ssl_socket.include(PartialLoops)
+      ssl_socket.prepend(ClosedTLS)
+    end
+
     private
 
     def const_added(name)
@@ -97,7 +104,7 @@ module Polyphony
 
       added = const_get(name, false)
       case name
-      when :SSLSocket then added.include(PartialLoops)
+      when :SSLSocket then AwaitsOpenSSL.equip(added)
       when :SSLServer # the last of them: nothing more is waited for
         added.prepend(TLSAcceptLoop)
         AwaitsOpenSSL.remove_method(:const_added)
@@ -118,7 +125,7 @@ class BasicSocket
 end
 
 if defined?(OpenSSL::SSL::SSLSocket)
-  OpenSSL::SSL::SSLSocket.include(Polyphony::PartialLoops)
+  Polyphony::AwaitsOpenSSL.equip(OpenSSL::SSL::SSLSocket)
 else
   Object.extend(Polyphony::AwaitsOpenSSL)
 end

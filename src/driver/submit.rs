@@ -162,24 +162,35 @@ impl<T> Driver<T> {
     }
 
     /// Cancels everything in flight on a descriptor that is about to be closed, except what
-    /// outlives it. Their waiters get EBADF.
+    /// outlives it. Their waiters get EBADF. Whether there was anything.
     ///
     /// # Errors
     /// The kernel's errno.
-    pub fn cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> io::Result<()> {
-        if self.queue_cancel_fd(fd, sink) {
+    pub fn cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> io::Result<bool> {
+        let any = self.queue_cancel_fd(fd, sink);
+        if any {
             // The kernel has to act before the number can be given to another file.
             self.hand_over()?;
             self.ring.wait_until_taken()?;
         }
-        Ok(())
+        Ok(any)
     }
 
     /// As [`Driver::cancel_fd`], from another thread than the ring's: that one asks the kernel when
-    /// it is woken. Whether it has to be.
-    pub fn cancel_fd_from_outside(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> bool {
+    /// it is woken. Whether it has to be. What the kernel has not taken yet ends with EBADF: when it
+    /// does, the number may be another file's. `is_entering`: the ring's thread is in a wait.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub fn cancel_fd_from_outside(
+        &mut self,
+        fd: RawFd,
+        is_entering: bool,
+        sink: &mut impl Sink<T>,
+    ) -> io::Result<bool> {
         self.ops.note_close(fd);
         let keys = self.ops.on_fd(fd);
+        self.ring.void(keys.iter().filter_map(|key| self.ops.sqe(*key)), is_entering)?;
         for key in &keys {
             self.ops.mark_closed(*key);
             self.timers.cancel(key.index());
@@ -188,7 +199,7 @@ impl<T> Driver<T> {
                 todo => self.carry_out(*key, todo, sink),
             }
         }
-        !keys.is_empty()
+        Ok(!keys.is_empty())
     }
 
     /// As [`Driver::cancel_fd`], for a descriptor that an op queued next is going to close.

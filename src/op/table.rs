@@ -319,6 +319,11 @@ impl<T> OpTable<T> {
         }
     }
 
+    /// The how manieth SQE of the ring an op of the kernel's is.
+    pub(crate) fn sqe(&self, key: OpKey) -> Option<u64> {
+        self.slot(key).filter(|slot| !slot.local).map(|slot| slot.sqe)
+    }
+
     /// The deadline of the op in this slot passed.
     pub(crate) fn expire(&mut self, index: u32) -> Option<(OpKey, Todo<T>)> {
         let slot = self.slots.get_mut(index as usize)?;

@@ -1,11 +1,12 @@
 //! One io_uring: pushing SQEs, entering the kernel, draining CQEs.
 //!
-//! A ring belongs to the thread that made it and never leaves it. The only thing that another
-//! thread may touch is the [`wake::Waker`]'s eventfd.
+//! A ring belongs to the thread that made it and never leaves it. Another thread may touch the
+//! [`wake::Waker`]'s eventfd, and take descriptors away from what is queued (`Ring::void`).
 
 pub mod probe;
 mod setup;
 pub mod sidecar;
+mod untaken;
 pub mod wait;
 pub mod wake;
 
@@ -17,9 +18,14 @@ use io_uring::{IoUring, squeue, types};
 pub use probe::Capabilities;
 pub use setup::RingConfig;
 
+use untaken::Untaken;
+
 use crate::buf::Pool;
 use crate::error::SetupError;
 
+/// How many turns of other threads an enter needs at most to take what is queued. It needs a part
+/// of one, unless the owner has been kept from it.
+const PATIENCE: u32 = 200;
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_SQ_WAKEUP: u32 = 2;
 
@@ -51,6 +57,8 @@ pub struct Ring {
     pushed: u64,
     /// The kernel is handed nothing any more.
     sealed: bool,
+    /// Made when it is wanted for the first time.
+    untaken: Option<Untaken>,
 }
 
 impl Ring {
@@ -62,7 +70,7 @@ impl Ring {
         let io = setup::open(config)?;
         let capabilities = Capabilities::probe(&io);
         let sqpoll = config.sqpoll_idle.is_some();
-        Ok(Self { io, sqpoll, capabilities, pushed: 0, sealed: false })
+        Ok(Self { io, sqpoll, capabilities, pushed: 0, sealed: false, untaken: None })
     }
 
     /// What this kernel can do, found out when the ring was opened.
@@ -186,6 +194,36 @@ impl Ring {
         while self.sqpoll && self.queued() > 0 {
             self.submit()?;
             std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Takes the descriptor away from those of some SQEs (the how manieth of the ring each is) that
+    /// the kernel has not taken yet: they end with EBADF. Where it is about to take them, as its
+    /// owner `is_entering`, the number means what it meant until this comes back.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub(crate) fn void(
+        &mut self,
+        sqes: impl Iterator<Item = u64>,
+        is_entering: bool,
+    ) -> io::Result<()> {
+        let taken = self.pushed - self.queued() as u64;
+        let mut any = false;
+        for sqe in sqes.filter(|sqe| *sqe > taken) {
+            let untaken = match self.untaken.take() {
+                Some(untaken) => untaken,
+                None => Untaken::new(self.as_raw_fd(), self.io.params().sq_entries())?,
+            };
+            untaken.take_descriptor_from(sqe);
+            self.untaken = Some(untaken);
+            any = true;
+        }
+        let mut patience = if any && (is_entering || self.sqpoll) { PATIENCE } else { 0 };
+        while patience > 0 && self.queued() > 0 {
+            std::thread::yield_now();
+            patience -= 1;
         }
         Ok(())
     }

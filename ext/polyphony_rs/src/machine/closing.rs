@@ -9,34 +9,34 @@ use super::{Machine, State, Waiter, registry};
 use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, define_singleton, method};
-use crate::ruby::{NIL, fiber, io};
+use crate::ruby::{NIL, fiber, io, read_buffer};
 
 impl Machine {
     /// A descriptor is about to be closed: ops on it end with EBADF, whichever machine's they are,
     /// and loops that go on with it find out. Those of this thread have let go of the file when this
-    /// comes back, so that the other side is told of the close at once.
-    pub(crate) fn announce_close(fd: RawFd) -> Outcome<()> {
+    /// comes back, so that the other side is told of the close at once. Whether there were any.
+    pub(crate) fn announce_close(fd: RawFd) -> Outcome<bool> {
+        let mut any = false;
         for machine in registry::machines_here() {
-            machine.let_go_of(fd)?;
+            any |= machine.let_go_of(fd)?;
         }
-        Ok(())
+        Ok(any)
     }
 
-    fn let_go_of(&self, fd: RawFd) -> Outcome<()> {
+    fn let_go_of(&self, fd: RawFd) -> Outcome<bool> {
         let is_here = self.is_of_thread();
         let State { driver, queues, .. } = &mut *self.state().borrow_mut();
         if !driver.is_usable() {
-            return Ok(());
+            return Ok(false);
         }
         if is_here {
             return Ok(driver.cancel_fd(fd, queues)?);
         }
-        if driver.cancel_fd_from_outside(fd, queues) {
-            if let Some(waker) = driver.waker() {
-                waker.wake();
-            }
+        let any = driver.cancel_fd_from_outside(fd, self.waiting.get(), queues)?;
+        if let Some(waker) = driver.waker().filter(|_| any) {
+            waker.wake();
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Whether a fiber waits for an op on a descriptor.
@@ -68,7 +68,10 @@ fn closing(_class: VALUE, io: VALUE) -> Outcome {
         // What Ruby holds back is written first.
         io::note_closing(io);
     }
-    Machine::announce_close(fd)?;
+    if Machine::announce_close(fd)? {
+        // The kernel may not be done with it: another thread's ring acts when that one is woken.
+        read_buffer::outlive_close(io);
+    }
     let other = io::write_side(io);
     if other != io && !io::is_closed(other) {
         Machine::announce_close(io::descriptor(other)?)?;

@@ -224,6 +224,11 @@ impl End {
         }
         unparked.count_op();
         if let Way::Methods = self.way {
+            // Without `sync` Ruby holds back what was written.
+            unparked.call(self.object, c"flush", &[])?;
+            // It gives up where there is no room for it at the moment.
+            let io = unparked.call(self.object, c"to_io", &[])?;
+            unparked.call(io, c"wait_writable", &[])?;
             return libssl::close_notify(self.object);
         }
         match net::shutdown(self.fd(unparked)?.number(), libc::SHUT_WR) {

@@ -387,10 +387,13 @@ unsafe extern "C" fn bio_ctrl(
     c_long::from(link.fd())
 }
 
-/// Puts bytes before those that an SSLSocket has read ahead: they are the next to be read.
+/// Puts bytes before those that an SSLSocket has read ahead: they are the next to be read. Its own
+/// `ungetc` takes one character.
 pub(crate) fn give_back(socket: VALUE, bytes: VALUE) {
-    let ahead = value::ivar(socket, value::intern(c"@rbuf"));
-    if value::is_string(ahead) {
+    // As releases of the openssl gem call it.
+    let names = [c"@rbuffer", c"@rbuf"];
+    let ahead = names.map(|name| value::ivar(socket, value::intern(name)));
+    if let Some(ahead) = ahead.into_iter().find(|ahead| value::is_string(*ahead)) {
         let _ = value::call(ahead, c"prepend", &[bytes]);
     }
 }

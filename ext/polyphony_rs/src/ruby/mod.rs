@@ -20,11 +20,12 @@ pub(crate) mod method;
 pub(crate) mod nogvl;
 pub(crate) mod prefetch;
 pub(crate) mod protect;
-mod read_buffer;
+pub(crate) mod read_buffer;
 pub(crate) mod thread;
 pub(crate) mod typed;
 pub(crate) mod value;
 pub(crate) mod versions;
+pub(crate) mod write_buffer;
 
 pub(crate) use protect::protect;
 pub(crate) use value::{FALSE, NIL, TRUE, UNDEF};

@@ -26,11 +26,11 @@ const FAR: usize = 160;
 /// A buffer of an IO, as Ruby has it.
 #[derive(Clone, Copy)]
 #[repr(C, packed)]
-struct Buffer {
-    memory: *mut u8,
-    offset: c_int,
-    len: c_int,
-    capacity: c_int,
+pub(super) struct Buffer {
+    pub(super) memory: *mut u8,
+    pub(super) offset: c_int,
+    pub(super) len: c_int,
+    pub(super) capacity: c_int,
 }
 
 /// Where it is in an IO's struct, in bytes; `None`: nobody knows.
@@ -57,9 +57,33 @@ impl Typed for Exchanged {
     }
 }
 
+/// Looks for the place, while no other thread can ask for it.
+pub(crate) fn init() {
+    PLACE.get_or_init(find);
+}
+
+/// An open IO is about to be closed, and core is about to free its buffer, which the kernel may be
+/// reading into for a fiber: the memory stays with the IO.
+pub(crate) fn outlive_close(io: VALUE) {
+    let Some(place) = PLACE.get().copied().flatten() else { return };
+    let at = at(io, place);
+    // SAFETY: an open IO has a struct, and the buffer is there.
+    let buffer = unsafe { at.read_unaligned() };
+    // Nothing is read into one that has something.
+    if buffer.memory.is_null() || extent(buffer).is_none_or(|(_, held)| held > 0) {
+        return;
+    }
+    let kept = protect(|| keep(io));
+    let Some(kept) = kept.ok().and_then(typed::get::<Exchanged>) else { return };
+    let none = Buffer { memory: std::ptr::null_mut(), offset: 0, len: 0, capacity: 0 };
+    // SAFETY: as before; where there is none core makes one when it wants to read.
+    unsafe { at.write_unaligned(none) };
+    kept.0.set(buffer.memory);
+}
+
 /// Makes room for `len` bytes before those that an open IO has read ahead. Whether there is now.
 pub(super) fn make_room(io: VALUE, len: usize) -> bool {
-    let Some(place) = *PLACE.get_or_init(find) else { return false };
+    let Some(place) = PLACE.get().copied().flatten() else { return false };
     let at = at(io, place);
     // SAFETY: an open IO has a struct, and the buffer is there.
     let buffer = unsafe { at.read_unaligned() };
@@ -107,14 +131,14 @@ fn keep(io: VALUE) -> VALUE {
     kept
 }
 
-fn at(io: VALUE, place: usize) -> *mut Buffer {
+pub(super) fn at(io: VALUE, place: usize) -> *mut Buffer {
     // SAFETY: an IO that was initialised has a struct, of which this is a place.
     unsafe { (*(io as *mut rb_sys::RFile)).fptr.cast::<u8>().add(place).cast() }
 }
 
 /// Where the bytes of a buffer begin in its memory, and how many there are; `None` for what can't be
 /// a buffer.
-fn extent(buffer: Buffer) -> Option<(usize, usize)> {
+pub(super) fn extent(buffer: Buffer) -> Option<(usize, usize)> {
     let number = |number: c_int| usize::try_from(number).ok();
     let Buffer { offset, len, capacity, .. } = buffer;
     let (offset, len, capacity) = (number(offset)?, number(len)?, number(capacity)?);
@@ -129,23 +153,32 @@ fn find() -> Option<usize> {
     let sample = [0x5a; SAMPLE];
     let place = call(reader, c"ungetbyte", &[value::string(&sample)])
         .ok()
-        .and_then(|_| (0..FAR).step_by(4).find(|place| is_sample(at(reader, *place), &sample)));
+        .and_then(|_| look_for(reader, &sample, |offset, capacity| offset + SAMPLE == capacity));
     for io in [reader, writer] {
         let _ = call(io, c"close", &[]);
     }
     place
 }
 
-fn is_sample(at: *mut Buffer, sample: &[u8]) -> bool {
+/// Where in an IO's struct the buffer is that holds a sample, which begins where `is_there` says.
+pub(super) fn look_for(
+    io: VALUE,
+    sample: &[u8],
+    is_there: impl Fn(usize, usize) -> bool,
+) -> Option<usize> {
+    (0..FAR).step_by(4).find(|place| is_sample(at(io, *place), sample, &is_there))
+}
+
+fn is_sample(at: *mut Buffer, sample: &[u8], is_there: impl Fn(usize, usize) -> bool) -> bool {
     // SAFETY: within the struct of an IO.
     let buffer = unsafe { at.read_unaligned() };
     let Some((offset, len)) = extent(buffer) else { return false };
     let capacity = buffer.capacity as usize;
     let memory = buffer.memory;
-    if len != sample.len() || offset + len != capacity || memory.is_null() {
+    if len != sample.len() || !is_there(offset, capacity) || memory.is_null() {
         return false;
     }
-    // SAFETY: three fields agree with what Ruby says of a buffer that was filled from its end, and so
-    // does the pointer before them.
+    // SAFETY: three fields agree with what Ruby says of a buffer that was filled so, and so does the
+    // pointer before them.
     unsafe { std::slice::from_raw_parts(memory.add(offset), len) == sample }
 }

@@ -14,7 +14,7 @@ use crate::errors::{Outcome, Raise};
 use crate::machine::{CURRENT_POSITION, Machine, OnInterrupt, Waited, op_len};
 use crate::ruby::buffer::{self, HookBuffer, lend_to_hook};
 use crate::ruby::method::{Args, define, define_singleton, method};
-use crate::ruby::{FALSE, NIL, TRUE, frames, io, nogvl, thread, value};
+use crate::ruby::{FALSE, NIL, TRUE, frames, io, nogvl, read_buffer, thread, value, write_buffer};
 
 /// Where bytes go: into the buffer, or out of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,7 +216,19 @@ fn read_now(machine: &Machine, request: &Request) -> Outcome<Option<VALUE>> {
 }
 
 /// Moves bytes by the ring until there are enough, behind those that were moved before.
-fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> Outcome {
+fn transfer(machine: &Machine, request: &Request, way: Way, done: usize) -> Outcome {
+    transfer_or(machine, request, way, done, |_| {})
+}
+
+/// The same. `broken_off` is told how many bytes were moved in all when an exception comes instead
+/// of an answer.
+fn transfer_or(
+    machine: &Machine,
+    request: &Request,
+    way: Way,
+    mut done: usize,
+    broken_off: impl Fn(usize),
+) -> Outcome {
     let deadline = if machine.is_hosted() { None } else { request.deadline()? };
     let is_socket = io::is_socket(request.io);
     loop {
@@ -249,6 +261,10 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
             (_, Ok(result @ 0..)) => {
                 let moved = usize::try_from(result).unwrap_or(0);
                 if way == Way::In {
+                    // Core would look into the IO's buffer, which it has freed.
+                    if io::is_closed(request.io) {
+                        return Err(Raise::io_closed());
+                    }
                     piece.finish(moved)?;
                 }
                 done += moved;
@@ -258,14 +274,19 @@ fn transfer(machine: &Machine, request: &Request, way: Way, mut done: usize) -> 
             }
             (_, Ok(result)) if result == -libc::EAGAIN || result == -libc::EINTR => {
                 let events = if way == Way::In { libc::POLLIN } else { libc::POLLOUT };
-                wait_for(machine, request.io, (fd, events), deadline)?;
+                wait_for(machine, request.io, (fd, events), deadline)
+                    .inspect_err(|_| broken_off(done))?;
             }
             (_, Ok(result)) => return failure(request.io, result, done),
             (Way::In, Err((raise, late))) => {
                 give_back(request, &piece, late);
                 return Err(raise);
             }
-            (Way::Out, Err((raise, _))) => return Err(raise),
+            (Way::Out, Err((raise, late))) => {
+                let late = late.and_then(|late| usize::try_from(late).ok());
+                broken_off(done + late.unwrap_or(0));
+                return Err(raise);
+            }
         }
     }
 }
@@ -333,8 +354,12 @@ pub(crate) fn write(machine: &Machine, request: &Request) -> Outcome {
     if !is_moved_by_core(request) {
         return transfer(machine, request, Way::Out, done);
     }
+    let memory = buffer::peek(request.buffer).0.wrapping_add(request.offset);
+    let io = request.io;
     let request = Request { buffer: buffer::copy_of(request.buffer)?, ..*request };
-    let written = transfer(machine, &request, Way::Out, done);
+    let written = transfer_or(machine, &request, Way::Out, done, |written| {
+        write_buffer::take_out(io, memory, written);
+    });
     std::hint::black_box(request.buffer);
     written
 }
@@ -425,17 +450,19 @@ fn io_wait(this: VALUE, args: Args) -> Outcome {
 }
 
 /// Waits for events on an IO's descriptor: those that came, 0 past the deadline. An IOError where
-/// it is closed meanwhile.
+/// it is closed meanwhile, also if they had come by then: an SSLSocket goes on with the number that
+/// it has had since it was made.
 fn wait_for(
     machine: &Machine,
     io: VALUE,
     (fd, events): (RawFd, i16),
     deadline: Option<u64>,
 ) -> Outcome<i32> {
-    machine.wait_for_events(fd, events, deadline).map_err(|raise| match raise {
+    let ready = machine.wait_for_events(fd, events, deadline).map_err(|raise| match raise {
         Raise::Errno(libc::EBADF) => io::failure(io, libc::EBADF),
         raise => raise,
-    })
+    })?;
+    if io::is_closed(io) { Err(Raise::io_closed()) } else { Ok(ready) }
 }
 
 /// The wait of a thread that carries out an operation of a fiber's: `IO.copy_stream` asks the
@@ -481,6 +508,8 @@ fn io_close(this: VALUE, fd: VALUE) -> Outcome {
 }
 
 pub(super) fn init(class: VALUE) {
+    read_buffer::init();
+    write_buffer::init();
     define_singleton(class, c"learn_order", method!(learn_order, 2));
     define(class, c"io_read", method!(io_read, -1));
     define(class, c"io_pread", method!(io_pread, -1));
