@@ -75,7 +75,8 @@ RSpec.describe "the signatures" do
   internal = %w[Polyphony.accept_each Polyphony.start Polyphony.proxy_by_fibers
                 Polyphony.read_chunks Polyphony.recv_chunks Polyphony.feed_chunks
                 UringMachine#inspect UringMachine.closing UringMachine::FiberScheduler.new
-                UringMachine#__let_go__ UringMachine#__waits__ UringMachine#__initialized__? UringMachine#__mine__?]
+                UringMachine#__let_go__ UringMachine#__waits__
+                UringMachine#__initialized__? UringMachine#__mine__?]
 
   it "say what there is" do
     outcome = ruby_program(program, File.expand_path("../sig", __dir__), *internal, timeout: 30)
