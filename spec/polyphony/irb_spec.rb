@@ -14,7 +14,9 @@ RSpec.describe "IRB under Polyphony" do
   # A session with `irb`; yields what types a line and waits for an answer.
   session_class = Class.new do
     def initialize(folder, *options)
-      environment = { "HOME" => folder, "TERM" => "dumb", "IRBRC" => File::NULL, "INPUTRC" => File::NULL }
+      # IRB keeps its history beside the former.
+      environment = { "HOME" => folder, "TERM" => "dumb", "IRBRC" => File.join(folder, "irbrc"),
+                      "INPUTRC" => File::NULL }
       command = [RbConfig.ruby, "-I", SpecSupport::Subprocess::LIB, "-r", "irb", "-e", "IRB.start", "--",
                  "-f", "-r", "polyphony", "--nocolorize", "--noautocomplete", "--noscript", *options]
       @output, @input, @pid = PTY.spawn(environment, *command)

@@ -47,7 +47,11 @@ module SpecSupport
     def stop
       end_process if @pid
     ensure
-      FileUtils.remove_entry(@folder) if @folder
+      if @folder
+        # One who is not root can take nothing out of a folder that can only be read.
+        FileUtils.chmod_R("u+rwX", @folder, force: true)
+        FileUtils.remove_entry(@folder)
+      end
       @held&.release
     end
 
