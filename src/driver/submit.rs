@@ -202,6 +202,12 @@ impl<T> Driver<T> {
         Ok(!keys.is_empty())
     }
 
+    /// Whether the kernel is still to be asked for what was cancelled.
+    #[must_use]
+    pub fn has_unsent_cancels(&self) -> bool {
+        !self.unsent_cancels.is_empty()
+    }
+
     /// As [`Driver::cancel_fd`], for a descriptor that an op queued next is going to close.
     /// Whether there is anything on it.
     pub fn queue_cancel_fd(&mut self, fd: RawFd, sink: &mut impl Sink<T>) -> bool {

@@ -1,6 +1,7 @@
 //! Descriptors that Ruby is about to close, in whichever thread: what waits on one ends.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use polyphony_core::op::OpKey;
 use rb_sys::VALUE;
@@ -9,18 +10,40 @@ use super::{Machine, State, Waiter, registry};
 use crate::errors::Outcome;
 use crate::ruby::buffer::Loan;
 use crate::ruby::method::{define, define_singleton, method};
-use crate::ruby::{NIL, fiber, io, read_buffer};
+use crate::ruby::{NIL, fiber, io, nogvl, read_buffer};
+
+/// How often, and how long each time, a thread lets those of other machines have the kernel let go
+/// of what it closes. They need a part of the first time, unless they compute.
+const PATIENCE: usize = 100;
+const PAUSE: Duration = Duration::from_micros(200);
 
 impl Machine {
     /// A descriptor is about to be closed: ops on it end with EBADF, whichever machine's they are,
     /// and loops that go on with it find out. Those of this thread have let go of the file when this
-    /// comes back, so that the other side is told of the close at once. Whether there were any.
+    /// comes back, so that the other side is told of the close at once; so have those of others,
+    /// unless their threads are kept from it for long. Whether there were any.
     pub(crate) fn announce_close(fd: RawFd) -> Outcome<bool> {
         let mut any = false;
         for machine in registry::machines_here() {
             any |= machine.let_go_of(fd)?;
         }
+        if any {
+            Self::await_others();
+        }
         Ok(any)
+    }
+
+    /// A worker of the kernel finds its descriptors when it begins: a splice that has not begun would
+    /// find the next file with the number.
+    fn await_others() {
+        let has_unsent = |machine: &Self| machine.state().borrow().driver.has_unsent_cancels();
+        for _ in 0..PATIENCE {
+            let mut others = registry::machines_here().filter(|machine| !machine.is_of_thread());
+            if !others.any(has_unsent) {
+                return;
+            }
+            nogvl::compute(|| std::thread::sleep(PAUSE));
+        }
     }
 
     fn let_go_of(&self, fd: RawFd) -> Outcome<bool> {
