@@ -12,6 +12,7 @@ pub mod wake;
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, squeue, types};
 
@@ -23,9 +24,9 @@ use untaken::Untaken;
 use crate::buf::Pool;
 use crate::error::SetupError;
 
-/// How many turns of other threads an enter needs at most to take what is queued. It needs a part
-/// of one, unless the owner has been kept from it.
-const PATIENCE: u32 = 200;
+/// How long an enter has at most to take what is queued. It needs microseconds, unless its thread has
+/// no processor.
+const PATIENCE: Duration = Duration::from_millis(50);
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_SQ_WAKEUP: u32 = 2;
 
@@ -220,10 +221,11 @@ impl Ring {
             self.untaken = Some(untaken);
             any = true;
         }
-        let mut patience = if any && (is_entering || self.sqpoll) { PATIENCE } else { 0 };
-        while patience > 0 && self.queued() > 0 {
-            std::thread::yield_now();
-            patience -= 1;
+        if any && (is_entering || self.sqpoll) {
+            let begun = Instant::now();
+            while self.queued() > 0 && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_micros(10));
+            }
         }
         Ok(())
     }
