@@ -12,7 +12,7 @@ module Polyphony
     #   @raise [IOError] where it is closed
     %i[sysread syswrite sysread_nonblock syswrite_nonblock stop].each do |name|
       module_eval(<<~RUBY, __FILE__, __LINE__ + 1)
-        def #{name}(*)
+        def #{name}(...)
           raise IOError, "closed stream" if closed?
 
           super

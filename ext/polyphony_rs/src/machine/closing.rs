@@ -22,28 +22,24 @@ impl Machine {
     /// and loops that go on with it find out. Those of this thread have let go of the file when this
     /// comes back, so that the other side is told of the close at once; so have those of others,
     /// unless their threads are kept from it for long. Whether there were any.
-    pub(crate) fn announce_close(fd: RawFd) -> Outcome<bool> {
-        let mut any = false;
-        for machine in registry::machines_here() {
-            any |= machine.let_go_of(fd)?;
-        }
-        if any {
-            Self::await_others();
-        }
-        Ok(any)
-    }
-
+    ///
     /// A worker of the kernel finds its descriptors when it begins: a splice that has not begun would
-    /// find the next file with the number.
-    fn await_others() {
+    /// find the next file with the number. So the others are waited for. What their fibers begin
+    /// meanwhile, as it isn't closed yet, is told as well: nobody runs behind the last look.
+    pub(crate) fn announce_close(fd: RawFd) -> Outcome<bool> {
         let has_unsent = |machine: &Self| machine.state().borrow().driver.has_unsent_cancels();
-        for _ in 0..PATIENCE {
+        let mut any = false;
+        for round in 0.. {
+            for machine in registry::machines_here() {
+                any |= machine.let_go_of(fd)?;
+            }
             let mut others = registry::machines_here().filter(|machine| !machine.is_of_thread());
-            if !others.any(has_unsent) {
-                return;
+            if round == PATIENCE || !any || !others.any(has_unsent) {
+                break;
             }
             nogvl::compute(|| std::thread::sleep(PAUSE));
         }
+        Ok(any)
     }
 
     fn let_go_of(&self, fd: RawFd) -> Outcome<bool> {
@@ -60,6 +56,11 @@ impl Machine {
             waker.wake();
         }
         Ok(any)
+    }
+
+    /// Whether any machine has an op on a descriptor.
+    fn is_used(fd: RawFd) -> bool {
+        registry::machines_here().any(|machine| machine.is_waited_for(fd))
     }
 
     /// Whether a fiber waits for an op on a descriptor.
@@ -87,8 +88,9 @@ impl Machine {
 /// side. Whoever waits for something on them waits no more.
 fn closing(_class: VALUE, io: VALUE) -> Outcome {
     let fd = io::descriptor(io)?;
-    if !io::is_sync(io) {
-        // What Ruby holds back is written first.
+    // Others may run before it is closed: what Ruby holds back is written first, and other threads'
+    // machines are waited for.
+    if !io::is_sync(io) || Machine::is_used(fd) {
         io::note_closing(io);
     }
     if Machine::announce_close(fd)? {
