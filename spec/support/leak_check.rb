@@ -26,7 +26,7 @@ module SpecSupport
     TRIES = 12
     # Where that doesn't help, so many descriptors of rings and of IO objects that are still there may
     # stay, of one example and of all together. A real leak has more of them after a few.
-    KEPT_BY_CHANCE = 8
+    KEPT_BY_CHANCE = 20
     KEPT_IN_ALL = 64
     RING = /\Aanon_inode:\[(io_uring|eventfd)\]\z/
     DEPTH = 64
