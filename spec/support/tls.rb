@@ -1,22 +1,14 @@
 # frozen_string_literal: true
 
 require "openssl"
+require_relative "certificate"
 require_relative "machine_helpers"
 
 module SpecSupport
   # TLS connections between SSLSockets of one process, and the openssl program as a peer. To be
   # included together with MachineHelpers.
   module TLS
-    KEY = OpenSSL::PKey::EC.generate("prime256v1")
-    CERTIFICATE = OpenSSL::X509::Certificate.new.tap do |certificate|
-      certificate.version = 2
-      certificate.serial = 1
-      certificate.subject = certificate.issuer = OpenSSL::X509::Name.parse("/CN=localhost")
-      certificate.public_key = KEY
-      certificate.not_before = Time.now - 60
-      certificate.not_after = Time.now + 3600
-      certificate.sign(KEY, "SHA256")
-    end
+    include Certificate
 
     def server_context
       OpenSSL::SSL::SSLContext.new.tap do |context|

@@ -3,25 +3,16 @@
 require "openssl"
 require "socket"
 require "tempfile"
+require_relative "../../support/certificate"
 
 module DescriptorStress
   # Connected pairs: our end, which is under test, and the other one. A file has no other end.
   module Wires
     Wire = Struct.new(:kind, :ours, :theirs)
 
-    KEY = OpenSSL::PKey::EC.generate("prime256v1")
-    CERTIFICATE = OpenSSL::X509::Certificate.new.tap do |certificate|
-      certificate.version = 2
-      certificate.serial = 1
-      certificate.subject = certificate.issuer = OpenSSL::X509::Name.parse("/CN=localhost")
-      certificate.public_key = KEY
-      certificate.not_before = Time.now - 60
-      certificate.not_after = Time.now + 86_400
-      certificate.sign(KEY, "SHA256")
-    end
     CONTEXTS = [OpenSSL::SSL::SSLContext.new, OpenSSL::SSL::SSLContext.new].tap do |server, _|
-      server.cert = CERTIFICATE
-      server.key = KEY
+      server.cert = SpecSupport::Certificate::CERTIFICATE
+      server.key = SpecSupport::Certificate::KEY
     end.each(&:freeze)
     LINGER = [1, 0].pack("ii")
     LISTENING = Thread::Mutex.new
